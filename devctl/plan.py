@@ -213,11 +213,22 @@ def reference(path: str) -> str:
     return f"\0{path}\0"
 
 
+def split_reference(path: str) -> tuple[str, str]:
+    """("router", "port") from "services.router.port"; the second is "port", "url" or "ports.NAME".
+
+    Read from the right, as a service's name may hold dots; a port's name holds none and is neither "port" nor "url".
+    """
+    service, _, last = path.removeprefix("services.").rpartition(".")
+    if last in ("port", "url"):
+        return service, last
+    return service.removesuffix(".ports"), f"ports.{last}"
+
+
 def expand_text(text: str, ports: Ports, urls: Mapping[str, str]) -> str:
     """Puts port numbers and URLs in place of references. Unknown ones raise KeyError: the loader has checked them."""
 
     def value(match: re.Match[str]) -> str:
-        _, service, rest = match[1].split(".", 2)
+        service, rest = split_reference(match[1])
         if rest == "port":
             return str(ports[service]["default"])
         if rest == "url":
@@ -252,7 +263,7 @@ def expand_urls(plan: Plan, ports: Ports) -> dict[str, str]:
     def url_of(name: str, seen: tuple[str, ...]) -> str:
         text = plan.services[name].url or ""
         for match in REFERENCE.finditer(text):
-            _, other, rest = match[1].split(".", 2)
+            other, rest = split_reference(match[1])
             if rest == "url" and other not in urls and other not in seen and other in plan.services:
                 urls[other] = url_of(other, (*seen, other))
         return expand_text(text, ports, urls)

@@ -1,0 +1,445 @@
+"""The transitions. One event at a time; each ends in a state where nothing more can be done without another event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from devctl.lifecycle import backoff
+from devctl.lifecycle.events import (
+    Action,
+    Adopt,
+    Adopted,
+    Event,
+    Exited,
+    Gone,
+    Healthy,
+    NotAdopted,
+    Probe,
+    Replace,
+    Restart,
+    Shutdown,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    Start,
+    Stop,
+    StopTree,
+    Tick,
+    Unhealthy,
+    Unprobe,
+)
+from devctl.lifecycle.gate import Gate, blocker
+from devctl.lifecycle.state import Reason, Service, Stack, dependents_of
+from devctl.model import ServiceState as S
+
+AT_REST = frozenset({S.STOPPED, S.COMPLETED, S.FAILED})
+
+
+def step(stack: Stack, event: Event, now: float) -> tuple[Stack, tuple[Action, ...]]:
+    """The stack after `event` at `now` (monotonic seconds), and what is to be done, in this order.
+
+    Events about an instance that is no longer current, and about services that do not exist, change nothing.
+    """
+    work = _Work(stack, now)
+    work.take(event)
+    work.settle()
+    return work.result()
+
+
+def next_wake(stack: Stack) -> float | None:
+    """When a Tick is due: the earliest end of a backoff or start period; None when nothing waits for time."""
+    times = [
+        at
+        for service in stack.services.values()
+        for at in (
+            service.spawn_at if service.state is S.BACKOFF and not service.live else None,
+            service.give_up_at if service.state is S.STARTING else None,
+        )
+        if at is not None
+    ]
+    return min(times, default=None)
+
+
+class _Work:
+    """One step in progress: a copy of the services, the actions so far, and the names whose neighbours must be looked at."""
+
+    def __init__(self, stack: Stack, now: float) -> None:
+        self.services = dict(stack.services)
+        self.dependents = stack.dependents
+        self.closing = stack.closing
+        self.now = now
+        self.actions: list[Action] = []
+        self.touched: list[str] = []
+
+    def result(self) -> tuple[Stack, tuple[Action, ...]]:
+        return Stack(self.services, self.dependents, self.closing), tuple(self.actions)
+
+    def set(self, name: str, **changes: Any) -> Service:
+        service = self.services[name] = replace(self.services[name], **changes)
+        self.touched.append(name)
+        return service
+
+    # --- events ----------------------------------------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Start(names, needed):
+                self.start(names, needed)
+            case Stop(names):
+                for name in self.known(names):
+                    self.stop(name)
+            case Restart(names, reason):
+                for name in self.known(names):
+                    self.restart(name, reason)
+            case Replace():
+                self.replace(event)
+            case Shutdown(force):
+                self.shutdown(force)
+            case Tick(jitter):
+                self.tick(jitter)
+            case _:
+                service = self.services.get(event.service)
+                if service is not None and service.instance == event.instance:
+                    self.happened(event, service)
+
+    def happened(self, event: Any, service: Service) -> None:
+        name = event.service
+        match event:
+            case Spawned():
+                self.spawned(name, service)
+            case SpawnFailed(reason=reason, retry=retry, jitter=jitter):
+                self.spawn_failed(name, service, reason, retry, jitter)
+            case Adopted() if service.state is S.STARTING and not service.live:
+                self.set(name, state=S.EXTERNAL, reason=None, passed=True, up_since=self.now, failures=0)
+                self.actions.append(Probe(name, service.instance))
+            case NotAdopted() if service.state is S.STARTING and not service.live:
+                self.spawn(name)
+            case Exited(exit=exit, jitter=jitter) if service.leader:
+                self.exited(name, exit, jitter)
+            case Gone() if service.live:
+                self.gone(name, service)
+            case Healthy():
+                self.healthy(name, service)
+            case Unhealthy(detail=detail, jitter=jitter):
+                self.unhealthy(name, service, detail, jitter)
+
+    def known(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name in self.services]
+
+    def start(self, names: Iterable[str], needed: Iterable[str]) -> None:
+        if self.closing:
+            return
+        for name in self.known(names):
+            service = self.services[name]
+            if service.removed:
+                continue
+            if service.state is S.STOPPING:
+                self.set(name, wanted=True, respawn=True)
+            elif service.state in AT_REST or service.state is S.BACKOFF:
+                self.wait(name, attempts=0)
+        for name in self.known(needed):
+            service = self.services[name]
+            if service.state in (S.STOPPED, S.FAILED) and not service.removed:
+                self.wait(name, attempts=0)
+            elif service.state is S.STOPPING:
+                self.set(name, wanted=True, respawn=True)
+
+    def stop(self, name: str) -> None:
+        service = self.services[name]
+        self.unprobe(service, name)
+        if service.live:
+            self.set(name, state=S.STOPPING, wanted=False, respawn=False, give_up_at=None, spawn_at=None, reason=None)
+        elif service.state is not S.STOPPED or service.wanted:
+            # The instance number moves on, so that an answer to an Adopt that is still out is ignored.
+            self.set(
+                name,
+                state=S.STOPPED,
+                wanted=False,
+                respawn=False,
+                instance=service.instance + (service.state is S.STARTING),
+                give_up_at=None,
+                spawn_at=None,
+                blocked=False,
+                reason=None,
+            )
+
+    def restart(self, name: str, reason: str) -> None:
+        service = self.services[name]
+        if self.closing or service.removed:
+            return
+        if not service.live:
+            if service.state is S.EXTERNAL:
+                self.unprobe(service, name)
+            self.wait(name, attempts=0, restarts=service.restarts + (service.instance > 0))
+            return
+        self.unprobe(service, name)
+        self.set(
+            name,
+            state=S.STOPPING,
+            wanted=True,
+            respawn=True,
+            attempts=0,
+            give_up_at=None,
+            spawn_at=None,
+            blocked=False,
+            reason=Reason("asked", reason),
+        )
+
+    def replace(self, event: Replace) -> None:
+        if self.closing:
+            return
+        for name, service in list(self.services.items()):
+            if name not in event.services:
+                self.set(name, removed=True)
+                self.stop(name)
+        self.dependents = dependents_of(event.services)
+        for name, spec in event.services.items():
+            if name in self.services:
+                self.set(name, spec=spec, removed=False)
+            else:
+                self.services[name] = Service(spec)
+        # The manifest's order is what people see.
+        order = {name: self.services[name] for name in event.services}
+        self.services = {**order, **{name: s for name, s in self.services.items() if name not in order}}
+        for name in event.changed:
+            if self.services[name].wanted:
+                self.restart(name, "its definition changed")
+        self.start((), event.start)
+
+    def shutdown(self, force: bool) -> None:
+        self.closing = True
+        for name, service in list(self.services.items()):
+            if service.state is S.STOPPING:
+                self.set(name, wanted=False, respawn=False)
+            elif service.live and service.state in AT_REST:
+                # Its outcome is known and stays; its tree is being ended already.
+                self.set(name, wanted=False)
+            elif service.live or service.state not in AT_REST:
+                self.stop(name)
+            else:
+                self.set(name, wanted=False)
+            if force and service.live:
+                self.set(name, stop_sent=True)
+                self.actions.append(StopTree(name, service.instance, force=True))
+
+    def tick(self, jitter: float) -> None:
+        for name, service in list(self.services.items()):
+            if service.state is S.STARTING and service.give_up_at is not None and service.give_up_at <= self.now:
+                period = service.spec.healthcheck.start_period if service.spec.healthcheck else 0.0
+                self.unprobe(service, name)
+                self.fail(name, Reason("not_ready", f"was not ready after {period:g} s"), jitter)
+            elif service.state is S.BACKOFF and service.spawn_at is not None and service.spawn_at <= self.now:
+                self.touched.append(name)
+
+    def spawned(self, name: str, service: Service) -> None:
+        if not service.live:
+            return
+        self.set(name, leader=True)
+        if service.state is not S.STARTING or service.spec.oneshot:
+            return
+        check = service.spec.healthcheck
+        if check is None:
+            self.set(name, state=S.READY, reason=None, passed=True, up_since=self.now)
+        else:
+            self.set(name, give_up_at=self.now + check.start_period)
+            self.actions.append(Probe(name, service.instance))
+
+    def spawn_failed(self, name: str, service: Service, reason: str, retry: bool, jitter: float) -> None:
+        if not service.live:
+            return
+        if service.state is not S.STARTING:
+            self.gone(name, service)
+            return
+        self.set(name, live=False)
+        cause = Reason("spawn", reason)
+        if retry:
+            self.fail(name, cause, jitter)
+        else:
+            self.set(name, state=S.FAILED, reason=cause, give_up_at=None)
+
+    def exited(self, name: str, exit: Any, jitter: float) -> None:
+        service = self.set(name, leader=False, exit=exit)
+        if service.state is S.STOPPING or service.state not in (S.STARTING, S.READY, S.UNHEALTHY):
+            return
+        self.unprobe(service, name)
+        success = backoff.succeeded(service.spec, exit)
+        early = service.spec.healthcheck is not None and not service.spec.oneshot and not service.passed
+        reason = Reason("exited", f"{exit} before it was ready" if early else str(exit))
+        self.fail(name, reason, jitter, success=success and not early)
+
+    def gone(self, name: str, service: Service) -> None:
+        service = self.set(name, live=False, leader=False, stop_sent=False)
+        if service.state is S.STOPPING:
+            if service.respawn and service.wanted and not self.closing:
+                self.wait(name, restarts=service.restarts + 1)
+            else:
+                self.set(name, state=S.STOPPED, respawn=False)
+        elif service.state in (S.STARTING, S.READY, S.UNHEALTHY):
+            self.set(name, state=S.FAILED, reason=Reason("lost", "ended, nobody could tell how"), give_up_at=None)
+
+    def healthy(self, name: str, service: Service) -> None:
+        if service.state is S.STARTING and service.leader:
+            self.set(name, state=S.READY, reason=None, passed=True, failures=0, up_since=self.now, give_up_at=None)
+        elif service.state is S.UNHEALTHY:
+            self.set(name, state=S.READY, reason=None, failures=0)
+        elif service.failures:
+            self.set(name, failures=0)
+
+    def unhealthy(self, name: str, service: Service, detail: str, jitter: float) -> None:
+        if service.state not in (S.STARTING, S.READY, S.UNHEALTHY, S.EXTERNAL):
+            return
+        service = self.set(name, failures=service.failures + 1)
+        retries = service.spec.healthcheck.retries if service.spec.healthcheck else 1
+        reason = Reason("unhealthy", f"fails its health check: {detail}")
+        if service.state is S.UNHEALTHY:
+            self.set(name, reason=reason)
+        elif service.failures < retries or service.state is S.STARTING:
+            return
+        elif service.state is S.EXTERNAL:
+            self.unprobe(service, name)
+            self.wait(name, reason=Reason("lost", f"the reused instance is gone: {detail}"))
+        elif service.spec.on_unhealthy == "restart":
+            self.unprobe(service, name)
+            self.back_off(name, reason, jitter)
+        else:
+            self.set(name, state=S.UNHEALTHY, reason=reason)
+
+    # --- outcomes --------------------------------------------------------------------------------------------------------------
+
+    def wait(self, name: str, **changes: Any) -> None:
+        self.set(
+            name,
+            **{
+                "state": S.WAITING,
+                "wanted": True,
+                "reason": None,
+                "blocked": False,
+                "respawn": False,
+                "spawn_at": None,
+                "give_up_at": None,
+                "failures": 0,
+                **changes,
+            },
+        )
+
+    def fail(self, name: str, reason: Reason, jitter: float, *, success: bool = False) -> None:
+        """The current instance is over, not because somebody asked: restart it, or give up."""
+        service = self.services[name]
+        if service.up_since is not None and self.now - service.up_since >= service.spec.restart.reset_after:
+            service = self.set(name, attempts=0)
+        if backoff.restarts(service.spec, success=success, attempts=service.attempts):
+            self.back_off(name, reason, jitter)
+            return
+        limit = service.spec.restart.max_attempts
+        if not success and limit is not None and service.attempts >= limit:
+            reason = replace(reason, text=f"{reason.text}; gave up after {limit} restart{'s' * (limit != 1)}")
+        self.set(name, state=S.COMPLETED if success else S.FAILED, reason=reason, give_up_at=None, up_since=None)
+
+    def back_off(self, name: str, reason: Reason, jitter: float) -> None:
+        service = self.services[name]
+        if service.up_since is not None and self.now - service.up_since >= service.spec.restart.reset_after:
+            service = self.set(name, attempts=0)
+        attempts = service.attempts + 1
+        due = self.now + backoff.delay(service.spec.restart, attempts, jitter)
+        self.set(name, state=S.BACKOFF, reason=reason, attempts=attempts, spawn_at=due, give_up_at=None, up_since=None)
+
+    def spawn(self, name: str) -> None:
+        service = self.services[name]
+        again = service.instance > 0 and service.exit is not None
+        service = self.set(
+            name,
+            state=S.STARTING,
+            instance=service.instance + 1,
+            live=True,
+            leader=False,
+            stop_sent=False,
+            passed=False,
+            failures=0,
+            up_since=None,
+            spawn_at=None,
+            give_up_at=None,
+            exit=None,
+        )
+        self.actions.append(Spawn(name, service.instance))
+        if again:
+            self.restart_dependents(name)
+
+    def restart_dependents(self, name: str) -> None:
+        for dependent in self.dependents.get(name, ()):
+            service = self.services[dependent]
+            follows = any(edge.service == name and edge.restart for edge in service.spec.depends_on)
+            if follows and service.wanted and service.live and service.state is not S.STOPPING:
+                self.restart(dependent, f"its dependency {name} was restarted")
+
+    def unprobe(self, service: Service, name: str) -> None:
+        probing = service.state in (S.STARTING, S.READY, S.UNHEALTHY) and service.leader or service.state is S.EXTERNAL
+        if service.spec.healthcheck is not None and probing and not service.spec.oneshot:
+            self.actions.append(Unprobe(name, service.instance))
+
+    # --- consequences ----------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Follows every change to its neighbours until nothing moves."""
+        while self.touched:
+            names = list(dict.fromkeys(self.touched))
+            self.touched.clear()
+            for name in names:
+                self.consider(name)
+                service = self.services.get(name)
+                if service is None:
+                    continue
+                for dependent in self.dependents.get(name, ()):
+                    self.consider(dependent)
+                for edge in service.spec.depends_on:
+                    self.consider_stop(edge.service)
+
+    def consider(self, name: str) -> None:
+        service = self.services.get(name)
+        if service is None:
+            return
+        if service.removed and not service.live and service.state in AT_REST:
+            del self.services[name]
+            return
+        self.consider_stop(name)
+        if not self.closing and service.wanted:
+            self.consider_start(name, service)
+
+    def consider_start(self, name: str, service: Service) -> None:
+        waits = service.state is S.WAITING
+        due = service.state is S.BACKOFF and service.spawn_at is not None and service.spawn_at <= self.now
+        if not (waits or due or service.blocked) or (due and service.live):
+            return
+        verdict, reason = blocker(service, self.services)
+        if verdict is Gate.NEVER:
+            if service.reason != reason or service.state is not S.FAILED:
+                self.set(name, state=S.FAILED, reason=reason, blocked=True, spawn_at=None)
+        elif service.blocked:
+            self.wait(name)
+        elif verdict is Gate.SHUT:
+            if due:
+                self.wait(name, restarts=service.restarts + 1)
+        elif not service.live:
+            if due:
+                service = self.set(name, restarts=service.restarts + 1)
+            if service.spec.reuse and service.spec.healthcheck is not None:
+                service = self.set(name, state=S.STARTING, instance=service.instance + 1, spawn_at=None, failures=0)
+                self.actions.append(Adopt(name, service.instance))
+            else:
+                self.spawn(name)
+
+    def consider_stop(self, name: str) -> None:
+        """Sends the StopTree that is owed: at once for what ended by itself, in reverse dependency order for what is asked."""
+        service = self.services.get(name)
+        if service is None or not service.live or service.stop_sent:
+            return
+        if service.state is S.STOPPING:
+            for dependent in self.dependents.get(name, ()):
+                other = self.services.get(dependent)
+                if other is not None and other.live and other.state is S.STOPPING:
+                    return
+        elif service.state not in (S.BACKOFF, S.FAILED, S.COMPLETED, S.WAITING):
+            return
+        self.set(name, stop_sent=True)
+        self.actions.append(StopTree(name, service.instance))

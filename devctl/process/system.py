@@ -1,0 +1,63 @@
+"""The facts about processes on this system: Linux, or macOS with less."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform == "linux":
+    from devctl.process.linux import (
+        Stat,
+        all_pids,
+        become_subreaper,
+        boot_id,
+        children,
+        command_line,
+        descendants,
+        environment_value,
+        is_dead,
+        newest_pid,
+        own_rttime_limit,
+        read_stat,
+        rttime_limit,
+        set_rttime_limit,
+        signal_process,
+        start_time,
+    )
+else:
+    from devctl.process.darwin import (
+        Stat,
+        all_pids,
+        become_subreaper,
+        boot_id,
+        children,
+        command_line,
+        descendants,
+        environment_value,
+        is_dead,
+        newest_pid,
+        own_rttime_limit,
+        read_stat,
+        rttime_limit,
+        set_rttime_limit,
+        signal_process,
+        start_time,
+    )
+
+__all__ = [
+    "Stat",
+    "all_pids",
+    "become_subreaper",
+    "boot_id",
+    "children",
+    "command_line",
+    "descendants",
+    "environment_value",
+    "is_dead",
+    "newest_pid",
+    "own_rttime_limit",
+    "read_stat",
+    "rttime_limit",
+    "set_rttime_limit",
+    "signal_process",
+    "start_time",
+]

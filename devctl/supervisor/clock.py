@@ -1,0 +1,28 @@
+"""Wall-clock times for people and files, which never go back though the clock may."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Times of one run. Durations come from the monotonic clock; the wall clock may jump forward (a suspended laptop), never back."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds since the run began, by the monotonic clock."""
+        return time.monotonic() - self._start
+
+    def now(self) -> str:
+        """The time as RFC 3339 in UTC with milliseconds."""
+        self._last = max(self._last, time.time())
+        return rfc3339(self._last)
+
+
+def rfc3339(epoch: float) -> str:
+    """Seconds since the epoch as "2026-11-20T23:50:01.123Z"."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(epoch % 1 * 1000):03d}Z"

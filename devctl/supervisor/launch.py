@@ -1,0 +1,2 @@
+from devctl.control.launch import Launched, RecoveryReport, launch
+from devctl.control.teardown import Outcome, recover, teardown

@@ -1,0 +1,1 @@
+"""The backend: the API that pages and programs talk to."""

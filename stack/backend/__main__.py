@@ -1,0 +1,6 @@
+"""`python -m stack.backend`: the backend on PORT, 3002 by default."""
+
+from stack.backend.app import build
+from stack.common.serve import run
+
+run("backend", 3002, build)

@@ -1,0 +1,1 @@
+"""What the three services share: settings, logging, errors, serving, and watching one another."""

@@ -1,0 +1,89 @@
+"""Logging: one line a record on standard output, `[timestamp] [LEVEL] message {json}`.
+
+The JSON object holds the record's fields and the id of the request it belongs to. It is left out when there are none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from stack.common.settings import SettingError
+
+# Between INFO and WARNING: numbers are wanted by default, and should survive LOG_LEVEL=metric.
+METRIC = 25
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "metric": METRIC,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        fields: dict[str, Any] = dict(getattr(record, "fields", None) or {})
+        if current := request_id.get():
+            fields["request_id"] = current
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        # A message may quote what a client sent: a newline in it must not start a line that looks like a record.
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        tail = f" {json.dumps(fields, default=str)}" if fields else ""
+        return f"[{moment}] [{record.levelname}] {message}{tail}"
+
+
+class Log:
+    """A logger whose keyword arguments become the fields of the record."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, message: str, **fields: Any) -> None:
+        self._write(logging.DEBUG, message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        self._write(logging.INFO, message, fields)
+
+    def metric(self, message: str, **fields: Any) -> None:
+        """A measurement, such as how long the model took to load."""
+        self._write(METRIC, message, fields)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        self._write(logging.WARNING, message, fields)
+
+    def error(self, message: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
+        self._write(logging.ERROR, message, fields, exc_info)
+
+    def _write(self, level: int, message: str, fields: dict[str, Any], exc_info: BaseException | None = None) -> None:
+        self._logger.log(level, "%s", message, extra={"fields": fields}, exc_info=exc_info)
+
+
+def configure() -> None:
+    """Send every record at or above LOG_LEVEL (default `info`) to standard output.
+
+    Raises:
+        SettingError: LOG_LEVEL is no level.
+    """
+    name = os.environ.get("LOG_LEVEL", "").strip().lower() or "info"
+    if name not in LEVELS:
+        raise SettingError(f"LOG_LEVEL={name!r}: give one of {', '.join(LEVELS)}")
+    logging.addLevelName(METRIC, "METRIC")
+    # A reader that went away must not turn every record into a traceback.
+    logging.raiseExceptions = False
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Formatter())
+    logging.basicConfig(level=LEVELS[name], handlers=[handler], force=True)
+    # Libraries tell at INFO what the services' own records say already.
+    for library in ("uvicorn", "httpx", "httpcore"):
+        logging.getLogger(library).setLevel(max(logging.WARNING, LEVELS[name]))

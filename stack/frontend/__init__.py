@@ -1,0 +1,1 @@
+"""The frontend: the page, and the way from it to the backend."""
