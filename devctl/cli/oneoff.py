@@ -85,7 +85,7 @@ def wait_ready(client: Client, services: Sequence[str]) -> None:
 
 def run_alone(service: str, words: Sequence[str], where: Where) -> int:
     """`run` where no stack is running: starts what the service depends on, and stops it afterwards."""
-    from devctl.manifest import select
+    from devctl.manifest.graph import select
 
     plan = where.plan([service])
     spec = plan.services.get(service)
@@ -116,6 +116,7 @@ def alone_environment(plan: Plan, service: str, ports: dict[str, dict[str, int]]
     Args:
         ports: those of the services that run. The others get their fixed ones; one that is `auto` and not running has none.
     """
+    from devctl.manifest.envfile import read_env_files
     from devctl.plan import expand, expand_urls
     from devctl.supervisor.environment import service_environment
 
@@ -130,6 +131,6 @@ def alone_environment(plan: Plan, service: str, ports: dict[str, dict[str, int]]
             f"{service} refers to a port that is not known while the stack is not running: {error.args[0]}",
             "start the stack with devctl up -d, then run it again",
         ) from error
-    files: dict[str, str] = {}
+    files = read_env_files(spec.env_files, os.environ)
     environment = service_environment(spec, caller=os.environ, from_files=files, stack=plan.name, run_id=run_id)
     return {"environment": environment, "argv": list(spec.argv), "working_dir": spec.working_dir}

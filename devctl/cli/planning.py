@@ -28,17 +28,17 @@ def plan_of(args: Namespace, where: Where, running: Iterable[str] = ()) -> Plan:
     Args:
         running: services that run already; those that the manifest still has stay, also when not asked for.
     """
-    from devctl.manifest import select, with_auto_ports
+    from devctl.manifest.graph import select, with_auto_ports
 
     asked = list(dict.fromkeys(args.services))
     plan = where.plan(asked)
-    known = {*plan.services, *plan.available}
-    check_names([args.exit_code_from] if args.exit_code_from else [], plan.services)
-    kept = [name for name in running if name in known and name not in plan.services]
-    if kept:
-        plan = where.plan([*(asked or plan.services), *kept])
-    if args.no_deps and asked:
-        plan = select(plan, [*asked, *kept], with_dependencies=False)
+    kept = [name for name in running if name in plan.services or name in plan.available]
+    if any(name not in plan.services for name in kept):
+        plan = where.plan([*asked, *kept])
+    if asked:
+        plan = select(plan, [*asked, *kept], with_dependencies=not args.no_deps)
+    if args.exit_code_from:
+        check_names([args.exit_code_from], plan.services)
     if not plan.services:
         raise UsageError(
             "there is nothing to start: every service is in a profile",

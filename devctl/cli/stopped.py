@@ -26,7 +26,7 @@ def crashed(paths: StackPaths) -> bool:
 
 def log_directory(where: Where) -> Path:
     """Where the services' logs are: as the last run recorded it, else `logs` beside the manifest."""
-    recorded = read_json(where.paths().stack).get("logs")
+    recorded = read_json(where.paths().stack).get("log_dir")
     return Path(recorded) if isinstance(recorded, str) and recorded else where.manifest().parent / "logs"
 
 

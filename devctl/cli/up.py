@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -18,19 +17,21 @@ from devctl.cli.arguments import duration
 from devctl.cli.planning import depends_on, patience, plan_json, plan_lines, plan_of
 from devctl.cli.printer import Printer
 from devctl.cli.progress import WELL, Progress
-from devctl.cli.style import Style, cells, pad, plural, seconds
+from devctl.cli.stopped import LOG_SUFFIX
+from devctl.cli.style import Style, cells, pad, plural, seconds, timestamp
 from devctl.cli.wording import changes
-from devctl.errors import DevctlError, NotRunning, StackBusy, UsageError
+from devctl.errors import NotRunning, StackBusy, UsageError
 
 if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser
     from devctl.cli.where import Where
     from devctl.control.client import Client
-    from devctl.logs.query import Record
+    from devctl.logs.record import Record
     from devctl.plan import Plan
 
 SERVE_TIMEOUT = 10.0  # seconds; the API answers some 200 ms after the launch, and only a machine in trouble needs more
 INTERRUPTED = 130
+TICK = 60.0  # seconds between two empty batches of records; new lines wake the reader at once
 
 
 def configure(parser: CommandParser, name: str) -> None:
@@ -241,12 +242,15 @@ def foreground(args: Namespace, stack: Begun) -> int:
     return session.run(events, follow_logs(stack, progress))
 
 
-def follow_logs(stack: Begun, progress: Progress) -> Callable[[Callable[[], bool]], Iterable[Record]]:
-    """Records from the run's begin on; of a joined stack, from now on."""
-    from devctl.logs import query
+def follow_logs(stack: Begun, progress: Progress) -> Callable[[int], Iterable[list[Record]]]:
+    """What reads records, from the run's begin on; of a joined stack, from now on."""
+    from devctl.logs.follow import follow
 
     status = stack.client.get("/v1/status")
-    base = Path(status["directory"])
-    sources = [(service["name"], base / service["log"]) for service in status["services"] if service["name"] in progress.services]
-    since = None if stack.fresh else time.time()
-    raise NotImplementedError(os.fspath(base), query, sources, since, DevctlError)
+    directory = (Path(status["directory"]) / status["services"][0]["log"]).parent
+
+    def sources() -> list[tuple[str, Path]]:
+        return [(name, directory / f"{name}{LOG_SUFFIX}") for name in list(progress.services)]
+
+    since = int(timestamp(status["started_at"]) * 1e9) if stack.fresh else None
+    return lambda stop: follow(sources, tick=TICK, stop=stop, since=since, tail=None if stack.fresh else 0)

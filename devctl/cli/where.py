@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,15 +64,22 @@ class Where:
 
         return Client(self.paths().socket, timeout=timeout)
 
-    def plan(self, services: list[str] | tuple[str, ...] = (), *, check_commands: bool = True) -> Plan:
-        """The manifest, loaded. Raises ManifestError with every problem."""
-        from devctl.manifest import load
+    def plan(self, services: Sequence[str] = (), *, check_commands: bool = True) -> Plan:
+        """The manifest, loaded: every service without a profile, those of active profiles, and `services`.
 
-        files = self.files or [self.manifest()]
+        What is odd but no error is said on stderr. Raises ManifestError with every problem, UnknownService.
+        """
+        from devctl.manifest.load import load
+
         return load(
-            files, directory=self.directory, environ=os.environ, profiles=self.profiles, services=services,
+            self.files or None,
+            directory=self.directory,
+            environ=os.environ,
+            profiles=self.profiles,
+            services=services,
             check_commands=check_commands,
-        )  # fmt: skip
+            warn=_warn,
+        )
 
     def not_running(self) -> NotRunning:
         """What to raise when nobody answers: says when a run has crashed."""
@@ -92,3 +101,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _warn(problem: object) -> None:
+    print(f"warning: {problem}", file=sys.stderr)

@@ -124,12 +124,18 @@ def _command(place: Scalar, node: Node, values: dict[str, Any], problems: Proble
         return None
     shell = values.get("shell")
     if shell and isinstance(value, tuple):
-        problems.add(node.entries["shell"][0], "`shell` runs a command text, and this `command` is a list", "remove `shell`, or write `command` as a text")
+        problems.add(
+            node.entries["shell"][0],
+            "`shell` runs a command text, and this `command` is a list",
+            "remove `shell`, or write `command` as a text",
+        )
         return None
     try:
         return parse_command(value, shell)
     except BadCommand as error:
-        problems.add(node.entries["command"][1], f"the command cannot be read: {error}", "close the quote, or escape it with a backslash")
+        problems.add(
+            node.entries["command"][1], f"the command cannot be read: {error}", "close the quote, or escape it with a backslash"
+        )
     return None
 
 
@@ -185,7 +191,9 @@ def _healthcheck(
         return None
     place = service.entries["healthcheck"][0]
     if oneshot:
-        problems.add(place, "a oneshot has no healthcheck: it is ready when it has exited with success", "remove `healthcheck` or `oneshot`")
+        problems.add(
+            place, "a oneshot has no healthcheck: it is ready when it has exited with success", "remove `healthcheck` or `oneshot`"
+        )
         return None
     if kind is None and default is None:
         if node.entries:
@@ -224,7 +232,11 @@ def _probe(kind: str, node: Mapping, check: dict[str, Any], problems: Problems) 
 def _restart(node: Mapping, values: dict[str, Any], oneshot: bool, problems: Problems) -> RestartPolicy:
     rule = values.get("restart", RestartRule(RestartMode.NO, None))
     if oneshot and rule.mode in (RestartMode.ALWAYS, RestartMode.UNLESS_STOPPED):
-        problems.add(node.entries["restart"][1], f"a oneshot is done when it exits with success, so it cannot restart `{rule.mode}`", "write on-failure")
+        problems.add(
+            node.entries["restart"][1],
+            f"a oneshot is done when it exits with success, so it cannot restart `{rule.mode}`",
+            "write on-failure",
+        )
     plain = RestartPolicy()
     backoff = values.get("restart_backoff", {})
     initial = backoff.get("initial", plain.initial)
@@ -250,4 +262,6 @@ def _check_reuse(spec: ServiceSpec, node: Mapping, problems: Problems) -> None:
     elif spec.healthcheck is None and not node.get("healthcheck"):
         problems.add(place, "`reuse` needs a way to see that an instance is healthy", "add a `port` or a `healthcheck`")
     elif spec.healthcheck and spec.healthcheck.probe.kind in ("log", "notify"):
-        problems.add(place, f"`reuse` cannot ask another instance with a {spec.healthcheck.probe.kind} probe", "use http, tcp or exec")
+        problems.add(
+            place, f"`reuse` cannot ask another instance with a {spec.healthcheck.probe.kind} probe", "use http, tcp or exec"
+        )

@@ -85,7 +85,9 @@ def check_ports(services: Services, enabled: Collection[str], problems: Problems
                 other, first = taken[number]
                 who = f"`{other}`" if other != name else f"`{name}` itself"
                 problems.add(
-                    place, f"port {number} is taken by {who} ({first.source.shown}:{first.line}) already", "choose another, or `auto`"
+                    place,
+                    f"port {number} is taken by {who} ({first.source.shown}:{first.line}) already",
+                    "choose another, or `auto`",
                 )
             else:
                 taken[number] = (name, place)

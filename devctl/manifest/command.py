@@ -19,10 +19,64 @@ MAX_WORDS = 10_000  # argv entries; no command line is written longer by hand
 
 # Words that only a shell knows. `exec` in front of them fails or means something else.
 _BUILTINS = frozenset(
-    ". : alias bg break cd command continue eval exec exit export fg getopts hash jobs local read readonly return set shift source "
-    "times trap type ulimit umask unalias unset wait".split()
+    [
+        ".",
+        ":",
+        "alias",
+        "bg",
+        "break",
+        "cd",
+        "command",
+        "continue",
+        "eval",
+        "exec",
+        "exit",
+        "export",
+        "fg",
+        "getopts",
+        "hash",
+        "jobs",
+        "local",
+        "read",
+        "readonly",
+        "return",
+        "set",
+        "shift",
+        "source",
+        "times",
+        "trap",
+        "type",
+        "ulimit",
+        "umask",
+        "unalias",
+        "unset",
+        "wait",
+    ]
 )
-_RESERVED = frozenset("! [[ { } case do done elif else esac fi for function if in select then time until while".split())
+_RESERVED = frozenset(
+    [
+        "!",
+        "[[",
+        "{",
+        "}",
+        "case",
+        "do",
+        "done",
+        "elif",
+        "else",
+        "esac",
+        "fi",
+        "for",
+        "function",
+        "if",
+        "in",
+        "select",
+        "then",
+        "time",
+        "until",
+        "while",
+    ]
+)
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=", re.ASCII)
 _PARAMETER = re.compile(r"\$\{[^}'\"$`\\]*\}")
 _PLAIN_WORD = re.compile(r"[^\s'\"\\$`*?\[~<>#]+")
@@ -109,7 +163,7 @@ def _scan(text: str) -> tuple[bool, bool]:
         if char in "'\"":
             at, expands = _quote_end(text, at)
             needs |= expands
-            simple &= not expands or "$(" not in text and "`" not in text
+            simple &= not expands or ("$(" not in text and "`" not in text)
             word_start = False
             continue
         if char == "\\":

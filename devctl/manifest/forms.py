@@ -66,7 +66,11 @@ class MapOf:
         return values
 
     def schema(self) -> Schema:
-        return {"type": ["object", "null"], "patternProperties": {f"^({self.key})$": self.value.schema()}, "additionalProperties": False}
+        return {
+            "type": ["object", "null"],
+            "patternProperties": {f"^({self.key})$": self.value.schema()},
+            "additionalProperties": False,
+        }
 
     def label(self) -> str:
         return "map"

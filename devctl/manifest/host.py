@@ -41,7 +41,9 @@ class Host:
         if path not in self._directories:
             self._directories[path] = _directory_trouble(path)
         if trouble := self._directories[path]:
-            problems.add(node, f"working_dir {quoted(path, 200)} {trouble}", "create it, or correct the path; it is relative to the manifest")
+            problems.add(
+                node, f"working_dir {quoted(path, 200)} {trouble}", "create it, or correct the path; it is relative to the manifest"
+            )
 
     def env_file(self, path: str, required: bool, node: Node, problems: Problems) -> dict[str, str]:
         """The variables of an env file; what is wrong with it is reported once, a missing required one at every mention."""
@@ -74,7 +76,11 @@ class Host:
         search = self._environ.get("PATH", os.defpath) if path is None else path
         if "/" in program:
             if trouble := _program_trouble(os.path.join(cwd, program)):
-                problems.add(node, f"command {quoted(program, 200)} {trouble}", "a path is relative to working_dir; check it and its permissions")
+                problems.add(
+                    node,
+                    f"command {quoted(program, 200)} {trouble}",
+                    "a path is relative to working_dir; check it and its permissions",
+                )
         elif not self._on_path(program, search, cwd):
             owner = "PATH" if path is None else "the PATH that `environment` sets"
             problems.add(node, f"{quoted(program)} is not on {owner}", self._program_help(program, search, cwd))
@@ -82,7 +88,9 @@ class Host:
     def _on_path(self, program: str, search: str, cwd: str) -> bool:
         key = (program, search, cwd if _has_relative(search) else "")
         if key not in self._programs:
-            self._programs[key] = any(not _program_trouble(os.path.join(cwd, folder, program)) for folder in search.split(os.pathsep))
+            self._programs[key] = any(
+                not _program_trouble(os.path.join(cwd, folder, program)) for folder in search.split(os.pathsep)
+            )
         return self._programs[key]
 
     def _program_help(self, program: str, search: str, cwd: str) -> Callable[[], str]:
@@ -102,7 +110,9 @@ class Host:
             for folder in search.split(os.pathsep):
                 try:
                     with os.scandir(os.path.join(cwd, folder)) as listing:
-                        names.update((entry.name, None) for entry, _ in zip(listing, range(MAX_PROGRAMS - len(names)), strict=False))
+                        names.update(
+                            (entry.name, None) for entry, _ in zip(listing, range(MAX_PROGRAMS - len(names)), strict=False)
+                        )
                 except OSError:
                     continue
             self._names[key] = list(names)

@@ -117,7 +117,10 @@ class Interpolation:
             if "}" not in text[after:]:
                 raise Unresolved(at, after, f"`${{{name[0]}` is not closed", f"write ${{{name[0]}}}, or {_LITERAL_HELP}")
             raise Unresolved(
-                at, after, f"`{text[after]}` cannot stand in `${{{name[0]}…}}`", "known are ${X:-default}, ${X:?message} and ${X:+alternate}"
+                at,
+                after,
+                f"`{text[after]}` cannot stand in `${{{name[0]}…}}`",
+                "known are ${X:-default}, ${X:?message} and ${X:+alternate}",
             )
         value = self._lookup(name[0]) if live else ""
         present = value is not None and (value != "" or not operator[0].startswith(":"))
@@ -129,7 +132,10 @@ class Interpolation:
         if kind == "?" and taken:
             state = "empty" if value == "" else "not set"
             raise Unresolved(
-                at, end + 1, f"variable `{name[0]}` is {state}" + (f": {word}" if word else ""), f"set {name[0]} in the environment or in .env"
+                at,
+                end + 1,
+                f"variable `{name[0]}` is {state}" + (f": {word}" if word else ""),
+                f"set {name[0]} in the environment or in .env",
             )
         if kind == "+":
             return (word if taken else ""), end + 1

@@ -17,10 +17,10 @@ from devctl.manifest.envfile import parse_env
 from devctl.manifest.graph import restrict
 from devctl.manifest.host import Host
 from devctl.manifest.merge import merge
-from devctl.manifest.nodes import Mapping, Node, Scalar, describe, parse
+from devctl.manifest.nodes import Mapping, Scalar, describe, parse
 from devctl.manifest.source import Problems, Source, Spot, Wrong, check_characters, nearest, quoted, read_source
 from devctl.manifest.substitute import Warn, substitute, substitute_name
-from devctl.manifest.table import MANIFEST, NAME_PATTERN, NAME_RULE
+from devctl.manifest.table import MANIFEST, NAME_PATTERN
 from devctl.paths import MANIFEST_NAMES, find_manifest
 from devctl.plan import LogSettings, Plan
 
@@ -109,7 +109,9 @@ class _Loader:
         for wanted in named:
             if wanted not in built:
                 problems.check()
-                raise UnknownService(f"there is no service {quoted(wanted)}", nearest(wanted, list(built), otherwise="see `devctl config`")())
+                raise UnknownService(
+                    f"there is no service {quoted(wanted)}", nearest(wanted, list(built), otherwise="see `devctl config`")()
+                )
         enabled = checks.enabled_services(built, profiles, named)
         self._check(root, built, enabled, shared, check_commands)
         problems.check()
@@ -171,7 +173,7 @@ class _Loader:
         if node is None:
             self._problems.add(Spot(root.source, 1, 1), "there is no `services` key", _EXAMPLE)
             return {}
-        if isinstance(node, Scalar) and node.null or isinstance(node, Mapping) and not node.entries:
+        if (isinstance(node, Scalar) and node.null) or (isinstance(node, Mapping) and not node.entries):
             self._problems.add(node, "`services` is empty", "add a service: name: {command: …}")
         if not isinstance(node, Mapping):
             return {}
@@ -181,7 +183,9 @@ class _Loader:
         built: dict[str, Built] = {}
         for name, (key, service) in node.entries.items():
             if name in RESERVED_NAMES:
-                self._problems.add(key, f"a service cannot be named `{name}`: its log would be the supervisor's", "choose another name")
+                self._problems.add(
+                    key, f"a service cannot be named `{name}`: its log would be the supervisor's", "choose another name"
+                )
             elif re.fullmatch(NAME_PATTERN, name):
                 # A service whose value is no map was reported; its name still counts, or dependents would be reported too.
                 built[name] = build_service(key, service, values.get("services", {}).get(name) or {}, shared, self._problems)
@@ -209,7 +213,9 @@ def _find(files: Sequence[Path] | None, directory: Path) -> list[Path]:
     found = find_manifest(Path(os.path.abspath(directory)))
     if found is None:
         names = ", ".join(MANIFEST_NAMES[:-1]) + f" or {MANIFEST_NAMES[-1]}"
-        raise ManifestError([Problem("", 0, 0, f"no {names} in {directory} or above", "`devctl init` writes a first one; -f names another")])
+        raise ManifestError(
+            [Problem("", 0, 0, f"no {names} in {directory} or above", "`devctl init` writes a first one; -f names another")]
+        )
     overrides = [found.parent / name for name in OVERRIDES if (found.parent / name).is_file()]
     return [found, *overrides[:1]]
 

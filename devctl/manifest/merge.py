@@ -87,8 +87,6 @@ def _by_name(node: Node, key: Key) -> Node:
     for item in node.items:
         assert isinstance(item, Scalar)
         name, equals, value = (item.text, "", "") if key.name == "depends_on" else item.text.partition("=")
-        text = Scalar(
-            item.source, item.line, item.column, value, null=not equals, broken=item.broken, end_line=item.end_line
-        )
+        text = Scalar(item.source, item.line, item.column, value, null=not equals, broken=item.broken, end_line=item.end_line)
         entries[name] = (item, text)
     return Mapping(node.source, node.line, node.column, entries)

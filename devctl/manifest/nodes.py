@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 try:
-    from yaml.cyaml import CParser as _Composer
+    from yaml._yaml import CParser as _Composer
 except ImportError:  # PyYAML was built without libyaml: the same hooks, twenty times slower
     from yaml.composer import Composer
     from yaml.parser import Parser
@@ -209,10 +209,10 @@ class _Converter:
                 raise Wrong(Spot(self._source, line, column), "this anchor contains itself", "remove the alias inside it")
             self._open.add(key)
             tag = self._tag(raw.tag, line, column)
-            if isinstance(raw, yaml.SequenceNode):
-                result = self._sequence(raw, line, column, tag)
-            else:
+            if isinstance(raw, yaml.MappingNode):
                 result = self._mapping(raw, line, column, tag)
+            else:
+                result = self._sequence(raw, line, column, tag)
             self._open.discard(key)
         if result[1] > MAX_EXPANDED:
             raise Wrong(
@@ -232,7 +232,7 @@ class _Converter:
         null = plain and text in _NULLS and raw.tag != _STR_TAG
         return Scalar(self._source, line, column, text, null, not plain, tag, end_line=raw.end_mark.line + 1)
 
-    def _sequence(self, raw: yaml.SequenceNode, line: int, column: int, tag: str | None) -> tuple[Node, int]:
+    def _sequence(self, raw: yaml.Node, line: int, column: int, tag: str | None) -> tuple[Node, int]:
         size = 1
         items = []
         for child in raw.value:
@@ -267,7 +267,9 @@ class _Converter:
         """`<<: *base`: keys that the map has win, and of several bases the first. The bases' sizes are counted already."""
         for base in merge.items if isinstance(merge, Sequence) else [merge]:
             if not isinstance(base, Mapping):
-                self._problems.add(base, f"`<<` merges maps, found {describe(base)}", "write <<: *anchor, or a list of such aliases")
+                self._problems.add(
+                    base, f"`<<` merges maps, found {describe(base)}", "write <<: *anchor, or a list of such aliases"
+                )
                 continue
             for key, entry in base.entries.items():
                 mapping.entries.setdefault(key, entry)
@@ -279,6 +281,8 @@ class _Converter:
         if tag in _MERGE_TAGS:
             return tag
         self._problems.add(
-            Spot(self._source, line, column), f"the tag {quoted(tag)} is not supported", "remove it; only !reset and !override are known"
+            Spot(self._source, line, column),
+            f"the tag {quoted(tag)} is not supported",
+            "remove it; only !reset and !override are known",
         )
         return None

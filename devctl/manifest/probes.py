@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from devctl.manifest.command import CommandForm
 from devctl.manifest.forms import Key, MapOf, Table
-from devctl.manifest.nodes import Mapping, Node, describe
+from devctl.manifest.nodes import Mapping, Node
 from devctl.manifest.nodes import Sequence as ListNode
 from devctl.manifest.scalars import VARIABLE, Duration, Flag, Number, Regex, Schema, Text, expect_scalar
 from devctl.manifest.source import Problems, Wrong, quoted
@@ -135,7 +135,12 @@ class TcpForm:
         host, _, port = REFERENCE.sub("1", text).rpartition(":")
         bare = host.removeprefix("[").removesuffix("]")
         bracketed = host.startswith("[") and host.endswith("]")
-        if not bare or re.search(r"[\s/@]", host) or (":" in bare and not bracketed) or not re.fullmatch(r"\d{1,5}", port, re.ASCII):
+        if (
+            not bare
+            or re.search(r"[\s/@]", host)
+            or (":" in bare and not bracketed)
+            or not re.fullmatch(r"\d{1,5}", port, re.ASCII)
+        ):
             raise Wrong(node, f"{quoted(text)} is not host:port", _TCP_HELP)
         if not 1 <= int(port) <= 65535:
             raise Wrong(node, f"{port} is no port: they go from 1 to 65535", _TCP_HELP)
@@ -178,8 +183,15 @@ HEALTHCHECK = Table(
         Key("interval", Duration(), "Time between probes once the service is ready.", default="`1s`"),
         Key("timeout", Duration(), "How long one probe may take.", default="`2s`"),
         Key("retries", Number(1, 1000), "Failures in a row that make a ready service unhealthy.", default="`3`"),
-        Key("start_period", Duration(), "How long the service may take to become ready at all; then it has failed.", default="`30s`"),
-        Key("start_interval", StartInterval(), "Time between probes before the first success; `auto` finds readiness fast.", default="`auto`"),
+        Key(
+            "start_period", Duration(), "How long the service may take to become ready at all; then it has failed.", default="`30s`"
+        ),
+        Key(
+            "start_interval",
+            StartInterval(),
+            "Time between probes before the first success; `auto` finds readiness fast.",
+            default="`auto`",
+        ),
         Key("disable", Flag(), "Turns the default check of a service with a `port` off.", default="`false`"),
     ),
     elsewhere={
@@ -199,5 +211,3 @@ def read_probe(node: Mapping, values: dict[str, Any], problems: Problems) -> Any
         place = node.entries[named[1]][0]
         problems.add(place, f"two probes, `{named[0]}` and `{named[1]}`", "keep one; a healthcheck has exactly one probe")
     return named[0] if named else None
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from devctl.manifest.forms import Key, ListOf, Table, entries, guarded
 from devctl.manifest.nodes import Mapping, Node, Scalar, describe
@@ -55,7 +55,9 @@ class Port:
         return int(text)
 
     def schema(self) -> Schema:
-        return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string", "pattern": r"^(auto|[1-9]\d*)$|\$"}]}
+        return {
+            "anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string", "pattern": r"^(auto|[1-9]\d*)$|\$"}]
+        }
 
     def label(self) -> str:
         return "number or `auto`"
@@ -103,7 +105,9 @@ class Environment:
 
     def schema(self) -> Schema:
         value: Schema = {"type": ["string", "number", "boolean", "null"]}
-        return {"anyOf": [{"type": ["object", "null"], "additionalProperties": value}, {"type": "array", "items": {"type": "string"}}]}
+        return {
+            "anyOf": [{"type": ["object", "null"], "additionalProperties": value}, {"type": "array", "items": {"type": "string"}}]
+        }
 
     def label(self) -> str:
         return "map or list"
@@ -236,7 +240,13 @@ class Restart:
 
     def schema(self) -> Schema:
         words = [mode.value for mode in RestartMode]
-        return {"anyOf": [{"enum": words}, {"const": False}, {"type": "string", "pattern": r"^on-failure:[1-9]\d*$|^([nN]o|NO|[oO]ff|OFF|[fF]alse|FALSE)$|\$"}]}
+        return {
+            "anyOf": [
+                {"enum": words},
+                {"const": False},
+                {"type": "string", "pattern": r"^on-failure:[1-9]\d*$|^([nN]o|NO|[oO]ff|OFF|[fF]alse|FALSE)$|\$"},
+            ]
+        }
 
     def label(self) -> str:
         return "`no`, `on-failure`, `on-failure:N`, `always` or `unless-stopped`"
@@ -283,5 +293,3 @@ class Shell:
 
     def label(self) -> str:
         return "text or list"
-
-

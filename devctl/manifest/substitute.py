@@ -26,7 +26,9 @@ def substitute(root: Mapping, lookup: Lookup, stack: dict[str, str], problems: P
                 _substitute_one(scalar, lookup, stack, problems, warn)
                 total += len(scalar.text)
                 if total > MAX_TOTAL:
-                    raise Wrong(scalar, "the manifest is larger than 20 MB once its variables are replaced", "use smaller variables")
+                    raise Wrong(
+                        scalar, "the manifest is larger than 20 MB once its variables are replaced", "use smaller variables"
+                    )
 
 
 def substitute_name(root: Mapping, lookup: Lookup, problems: Problems) -> str | None:

@@ -23,7 +23,11 @@ LOGGING = Table(
         Key("max_files", Number(1, 1000), "How many files are kept for a service, the current one included.", default="`5`"),
     ),
     ref="logging",
-    elsewhere={"driver": "devctl writes files; remove it", "options": "write max_size and max_files directly", "path": "write `dir`"},
+    elsewhere={
+        "driver": "devctl writes files; remove it",
+        "options": "write max_size and max_files directly",
+        "path": "write `dir`",
+    },
 )
 
 BACKOFF = Table(
@@ -39,7 +43,11 @@ BACKOFF = Table(
 SERVICE = Table(
     "a service",
     (
-        Key("command", CommandForm(), "What is run. A text without shell syntax is split and executed directly, else by `/bin/sh`; a list is argv."),
+        Key(
+            "command",
+            CommandForm(),
+            "What is run. A text without shell syntax is split and executed directly, else by `/bin/sh`; a list is argv.",
+        ),
         Key("shell", Shell(), "Run `command` under this shell: `bash`, `zsh`, `[fish, -c]`."),
         Key("description", Text("a description", empty=True), "Shown by `status` and the dashboard."),
         Key("working_dir", PATH, "Where it runs, relative to the manifest.", default="the manifest's directory"),
@@ -65,10 +73,26 @@ SERVICE = Table(
         Key("restart", Restart(), "What happens when it ends by itself.", default="`no`"),
         Key("restart_backoff", BACKOFF, "How long to wait between restarts.", merge="table"),
         Key("stop_signal", Signal(), "What asks it to end.", default="`SIGTERM`"),
-        Key("stop_grace_period", Duration(zero=True), "How long it may take to end; then everything it ever started is killed.", default="`10s`"),
+        Key(
+            "stop_grace_period",
+            Duration(zero=True),
+            "How long it may take to end; then everything it ever started is killed.",
+            default="`10s`",
+        ),
         Key("stop_command", CommandForm(), "Run to end it, before the signal."),
-        Key("success_exit_codes", ListOf(Number(0, 255), single=True, unique=True), "Exit statuses that count as success.", merge="append", default="`[0]`"),
-        Key("profiles", ListOf(NAME, single=True, unique=True), "Started only when one of these is asked for, or by name.", merge="append"),
+        Key(
+            "success_exit_codes",
+            ListOf(Number(0, 255), single=True, unique=True),
+            "Exit statuses that count as success.",
+            merge="append",
+            default="`[0]`",
+        ),
+        Key(
+            "profiles",
+            ListOf(NAME, single=True, unique=True),
+            "Started only when one of these is asked for, or by name.",
+            merge="append",
+        ),
         Key("reuse", Flag(), "Use an instance that is healthy already, and never stop it.", default="`false`"),
         Key("on_unhealthy", Choice(("none", "restart")), "What a failing check does after it was ready.", default="`none`"),
         Key("logging", LOGGING, "Its own log settings, over the stack's.", merge="table"),

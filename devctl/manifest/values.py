@@ -47,7 +47,9 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if not match or match[2].lower() not in _SIZE_UNITS:
         raise ValueError(text)
-    return int(float(match[1]) * _SIZE_UNITS[match[2].lower()]) if "." in match[1] else int(match[1]) * _SIZE_UNITS[match[2].lower()]
+    unit = _SIZE_UNITS[match[2].lower()]
+    # Whole numbers stay exact; a float would not hold 15 digits times a terabyte.
+    return int(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
 
 
 def format_size(count: int) -> str:

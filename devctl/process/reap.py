@@ -49,10 +49,11 @@ def kill_children(deadline: float, spare: Callable[[int], bool] | None = None) -
         spare: pids that are left alone, such as another part of devctl.
 
     Returns:
-        (nothing is left, pids that we may not signal, signals sent).
+        (nothing is left, pids that we may not signal, processes that were signalled).
     """
     not_permitted: set[int] = set()
-    rounds = sent = 0
+    signalled_pids: set[int] = set()
+    rounds = 0
     while not reap_zombies():
         signalled = 0
         for pid in system.children(os.getpid()):
@@ -61,19 +62,19 @@ def kill_children(deadline: float, spare: Callable[[int], bool] | None = None) -
             try:
                 os.kill(pid, signal.SIGKILL)
                 signalled += 1
+                signalled_pids.add(pid)
             except PermissionError:
                 not_permitted.add(pid)
             except ProcessLookupError:
                 pass
-        sent += signalled
         rounds += 1
         if time.monotonic() > deadline or (not signalled and not_permitted):
-            return False, not_permitted, sent
+            return False, not_permitted, len(signalled_pids)
         if not signalled and spare is not None:
-            return True, not_permitted, sent
+            return True, not_permitted, len(signalled_pids)
         if rounds > FAST_ROUNDS:
             time.sleep(0.0005)
-    return True, not_permitted, sent
+    return True, not_permitted, len(signalled_pids)
 
 
 def sweep(matches: Callable[[int], bool], deadline: float, *, scans: int = CLEAN_SCANS) -> Reaped:
