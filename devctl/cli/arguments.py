@@ -60,7 +60,7 @@ class CommandParser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help="show this")
         add_globals(self)
 
-    def add_argument(self, *names: Any, completer: Completer | None = None, **settings: Any) -> argparse.Action:  # type: ignore[override]
+    def add_argument(self, *names: Any, completer: Completer | None = None, **settings: Any) -> argparse.Action:
         """As argparse's; `completer` says what completes the value."""
         action = super().add_argument(*names, **settings)
         self.declared.append(action)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from argparse import Namespace
@@ -11,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from devctl.cli import grid
 from devctl.cli.arguments import duration
+from devctl.cli.output import print_json
 from devctl.cli.style import Style, seconds
 from devctl.errors import ControlError, NotReady, NotRunning
 
@@ -50,7 +50,7 @@ def wait(args: Namespace, client: Client) -> int:
     began = time.monotonic()
     answer = wait_for(client, args.services, condition, args.timeout)
     if args.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print_json(answer)
         return 0 if answer["done"] else 1
     if answer["done"]:
         return 0
@@ -99,7 +99,7 @@ def why(args: Namespace, client: Client) -> int:
         names = [service["name"] for service in services if service["state"] not in WELL]
     answers = [client.get(f"/v1/services/{quote(name, safe='')}/why") for name in names]
     if args.json:
-        print(json.dumps(answers[0] if len(args.services) == 1 else answers, indent=2, ensure_ascii=False))
+        print_json(answers[0] if len(args.services) == 1 else answers)
         return 0
     if not answers:
         print("all services are ready", file=sys.stderr)

@@ -116,7 +116,7 @@ def complete(before: list[str], word: str) -> list[tuple[str, str]]:
         found = [(entry, row.help) for entry, row in table.COMMANDS.items()]
     else:
         found = _positionals(parser, after, before)
-    return [(text, help) for text, help in found if text.startswith(word) or text.startswith("@")]
+    return [(text, help) for text, help in found if text.startswith((word, "@"))]
 
 
 def _option(parser: CommandParser, text: str) -> argparse.Action | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from argparse import Namespace
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devctl.cli.output import print_json
 from devctl.cli.style import Style
 from devctl.errors import DevctlError
 from devctl.paths import ensure_private, runtime_root
@@ -44,7 +44,7 @@ def run(args: Namespace, where: Where) -> int:
     """Prints the findings; exit status 1 when something must be mended."""
     findings = list(examine())
     if args.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+        print_json([asdict(finding) for finding in findings])
     else:
         style = Style()
         width = max(len(finding.what) for finding in findings)
@@ -108,7 +108,7 @@ def children() -> Finding:
     """/proc/PID/task/TID/children: finding a tree without reading all of /proc."""
     if os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children"):
         return Finding("/proc children", "ok", "trees are found at once")
-    return Finding("/proc children", "note", "missing: all of /proc is scanned instead", "a kernel with CONFIG_PROC_CHILDREN is faster")
+    return Finding("/proc children", "note", "missing: /proc is scanned instead", "a kernel with CONFIG_PROC_CHILDREN is faster")
 
 
 def dye() -> Finding:

@@ -18,7 +18,7 @@ ROW, HEAD, LABEL, CHART, TAIL = 26, 56, 160, 720, 130  # SVG units: one is a pix
 def span(entries: Sequence[Entry]) -> float:
     """Seconds from the run's begin to its last known moment; never 0."""
     moments = [entry[key] for entry in entries for key in ("waiting_from", "started", "ready") if entry[key] is not None]
-    return max([*moments, 0.001])
+    return float(max([*moments, 0.001]))
 
 
 def text(entries: Sequence[Entry], style: Style, width: int) -> list[str]:

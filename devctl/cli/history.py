@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devctl.cli.arguments import count
+from devctl.cli.output import print_json
 from devctl.cli.style import Style, pad
 from devctl.cli.wording import describe
 from devctl.errors import NotRunning
@@ -118,7 +119,7 @@ def timeline(args: Namespace, where: Where) -> int:
             raise UsageError(f"cannot write {path}: {error.strerror}", "name a file you may write") from error
         print(path)
     elif args.json:
-        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        print_json(entries)
     else:
         import shutil
 

@@ -1,7 +1,7 @@
 """Everything a foreground command listens to, in one queue: log records, events, signals, finished work.
 
-Threads only fetch; all decisions and all output are the main thread's. A signal handler may run in the middle of anything, so it does
-nothing but put into a SimpleQueue, which is made for that (its `put` is reentrant).
+Threads only fetch; all decisions and all output are the main thread's. A signal handler may run in the middle of anything, so it
+does nothing but put into a SimpleQueue, which is made for that (its `put` is reentrant).
 """
 
 from __future__ import annotations

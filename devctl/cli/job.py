@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
+from typing import Any
 
 from devctl.process import reap, system
 from devctl.process.spawn import SpawnRequest, explain
@@ -21,6 +22,7 @@ from devctl.process.spawn import SpawnRequest, explain
 GRACE = 10.0
 # The kill loop needs milliseconds; what hangs in the kernel is not waited for longer.
 KILL_PATIENCE = 5.0
+Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -89,7 +91,7 @@ def _wait(pid: int, terminal: int | None) -> int:
         os.killpg(pid, signal.SIGCONT)
 
 
-def _forward_signals(group: int) -> dict[int, signal.Handlers | int | object]:
+def _forward_signals(group: int) -> dict[int, Handler]:
     """Hands on what is sent to us, with SIGKILL after a while for TERM and HUP. Returns the handlers before."""
 
     def forward(number: int, frame: FrameType | None) -> None:
@@ -103,6 +105,6 @@ def _forward_signals(group: int) -> dict[int, signal.Handlers | int | object]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
 
-    before: dict[int, signal.Handlers | int | object] = {number: signal.signal(number, forward) for number in FORWARDED}
+    before: dict[int, Handler] = {number: signal.signal(number, forward) for number in FORWARDED}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, kill)
     return before

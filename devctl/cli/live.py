@@ -54,6 +54,7 @@ class LiveArea:
         self.stream = stream
         self.lines: list[str] = []
         self.drawn: list[int] = []  # cells of each line on the screen
+        self._shown: list[str] = []
 
     def dimensions(self) -> tuple[int, int]:
         """Columns and rows, at this moment."""
@@ -65,8 +66,12 @@ class LiveArea:
 
     def show(self, lines: Sequence[str]) -> None:
         """Replaces the live lines."""
-        if list(lines) != self.lines:
-            self.lines = list(lines)
+        self.lines = list(lines)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draws `lines` if they are not what stands there."""
+        if self.lines != self._shown:
             self.write("")
 
     def write(self, text: str) -> None:
@@ -78,22 +83,21 @@ class LiveArea:
         out.append("\n".join(shown))
         out.append(END)
         self.drawn = [cells(plain(line)) for line in shown]
+        self._shown = self.lines
         self.stream.write("".join(out))
         self.stream.flush()
 
     def clear(self) -> None:
         """Takes the live lines away."""
-        if self.drawn:
-            self.lines = []
-            self.write("")
+        self.show([])
 
     def forget(self) -> None:
         """The screen is not as we left it (we were stopped by Ctrl-Z): draw below from now on."""
-        self.drawn = []
+        self.drawn, self._shown = [], []
 
     def _erase(self, columns: int) -> str:
         if not self.drawn:
-            return ""
+            return "\r\033[K"  # the terminal may have echoed a ^C
         rows = sum(max(1, -(-width // columns)) for width in self.drawn)
         up = f"\033[{rows - 1}A" if rows > 1 else ""
         return f"\r{up}\033[J"

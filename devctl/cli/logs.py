@@ -67,9 +67,16 @@ def run(args: Namespace, where: Where) -> int:
 
     batch: list[Record] = []
     for record in read(
-        choose(), tail=args.tail, since=since, until=until, grep=args.grep, level=args.level, stream=args.stream, around=args.around,
+        choose(),
+        tail=args.tail,
+        since=since,
+        until=until,
+        grep=args.grep,
+        level=args.level,
+        stream=args.stream,
+        around=args.around,
         context=CONTEXT_LINES if args.context is None else args.context,
-    ):  # fmt: skip
+    ):
         batch.append(record)
         if len(batch) >= CHUNK:
             show(batch)

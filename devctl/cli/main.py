@@ -1,7 +1,7 @@
 """`devctl`: finds the command, gives it its arguments, and turns what happens into an exit status.
 
 The parser is argparse, for its cost: importing Typer and building one command takes 41 ms here (0.28; 99 ms from 0.29 on, which
-imports pydantic for every value), argparse 8 ms, and `status` may take 8 × the 8 ms of a bare interpreter in all.
+imports pydantic for every value), argparse 8 ms, and `status` in all may take 8 times the 8 ms of a bare interpreter.
 """
 
 from __future__ import annotations

@@ -97,10 +97,11 @@ def run_alone(service: str, words: Sequence[str], where: Where) -> int:
         run_id = ""
         if needed:
             from devctl.cli.down import teardown
-            from devctl.supervisor.launch import launch
+            from devctl.control.launch import launch
 
             launched = launch(select(plan, needed, with_dependencies=True), where.paths(), lease=True)
-            held.callback(lambda: teardown(where.paths(), force=False, timeout=None))
+            held.callback(launched.close)
+            held.callback(lambda: teardown(where.paths()))
             launched.wait_serving()
             run_id = launched.run_id
             client = where.client()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from devctl.cli.output import print_json
 from devctl.cli.style import Style
 from devctl.errors import NotRunning
 
@@ -39,7 +39,7 @@ def run(args: Namespace, where: Where) -> int:
     except NotRunning as error:
         raise where.not_running() from error
     if args.json:
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        print_json(answer)
         return 0
     style = Style()
     width = max((len(service["name"]) for service in answer["services"]), default=0)

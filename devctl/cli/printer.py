@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from devctl.logs.sanitize import sanitize
 from devctl.cli.live import LiveArea
 from devctl.cli.style import Style, cells, pad
+from devctl.logs.sanitize import sanitize
 
 if TYPE_CHECKING:
     from devctl.logs.record import Record

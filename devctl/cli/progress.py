@@ -113,7 +113,8 @@ class Progress:
         seen = self.services[name]
         if seen.state in BAD:
             return f"{style.paint(style.glyph(seen.state), 'red')} {pad(name, width)}  {seen.state}  {seen.reason}".rstrip()
-        mark = style.paint(style.glyph("waiting"), "dim") if seen.state == "waiting" else style.paint(spinner(style.unicode), "yellow")
+        waiting = seen.state == "waiting"
+        mark = style.paint(style.glyph("waiting"), "dim") if waiting else style.paint(spinner(style.unicode), "yellow")
         reason = seen.reason or self._waits_for(name)
         elapsed = style.paint(seconds(now - seen.since), "dim")
         return f"{mark} {pad(name, width)}  {seen.state} {elapsed}  {reason}".rstrip()

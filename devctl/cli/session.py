@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from devctl.cli.inbox import EventsEnded, Finished, Happened, Inbox, Signalled
-from devctl.cli.live import FRAME, spinner
+from devctl.cli.live import FRAME, LiveArea, spinner
 from devctl.cli.printer import Printer
 from devctl.cli.progress import ENDED, WELL, Progress
 from devctl.cli.style import seconds
@@ -26,6 +26,7 @@ INTERRUPTED = 130
 HANG_UP = 129  # 128 + SIGHUP
 # All services have ended: for so long, so that a restart, which passes through "stopped", does not end the session.
 SETTLE = 0.3
+ASK = 0.5  # seconds between two looks at how checks fail, while live lines show it
 LIVE_LINES = 12  # more would push the log off a small terminal
 
 
@@ -63,24 +64,35 @@ class Session:
         printer: where everything goes.
         progress: what is known of the services so far.
         teardown: stops the stack and returns what to say about it, (sentence, exit status); with True: kills. Runs in a thread.
+        status: asks for the stack's status; called in a thread.
         rules: when to stop by itself.
-        fresh: this command has started the stack.
+        started_at: when this command has started the stack, seconds since the epoch; None when it was running.
     """
 
     def __init__(
-        self, printer: Printer, progress: Progress, teardown: Callable[[bool], tuple[str, int]], rules: Rules, *, fresh: bool
+        self,
+        printer: Printer,
+        progress: Progress,
+        *,
+        teardown: Callable[[bool], tuple[str, int]],
+        status: Callable[[], dict[str, Any]],
+        rules: Rules,
+        started_at: float | None,
     ) -> None:
         self.printer = printer
         self.progress = progress
         self.rules = rules
         self.inbox = Inbox()
         self._teardown = teardown
-        self._announced = not fresh
-        self._began = time.monotonic()
+        self._ask_status = status
+        self._next_ask = time.monotonic() + ASK
+        self._announced = started_at is None
+        self._began = started_at or 0.0
         self._all_ended_at: float | None = None
         self._stopping_since: float | None = None
         self._status: int | None = None
         self._forced = False
+        self._torn = False
         self._silenced = False
 
     def run(self, events: Iterable[dict[str, Any]], logs: Callable[[int], Iterable[list[Record]]]) -> int:
@@ -102,6 +114,7 @@ class Session:
                 self._draw()
         finally:
             if self.printer.area is not None and not self._silenced:
+                self._torn = True
                 self._safely(self.printer.area.clear)
 
     def _take(self, message: Any) -> int | None:
@@ -113,7 +126,7 @@ class Session:
         elif isinstance(message, EventsEnded):
             return self._supervisor_ended(message)
         elif isinstance(message, Finished) and message.label == "status":
-            self._asked = False
+            self._next_ask = time.monotonic() + ASK
             if message.error is None:
                 self.progress.refine(message.result)
         elif isinstance(message, Finished):
@@ -149,7 +162,7 @@ class Session:
     def _announce(self) -> None:
         self._announced = True
         failed = self.progress.named(("failed", "unhealthy"))
-        took = seconds(time.monotonic() - self._began)
+        took = seconds(max(0.0, time.time() - self._began))
         self._say(f"up after {took}, without {', '.join(failed)}" if failed else f"all ready in {took}")
         for name, seen in self.progress.services.items():
             if seen.url and name not in failed:
@@ -187,6 +200,7 @@ class Session:
     def _torn_down(self, message: Finished) -> int | None:
         if self._forced and message.label != "kill":
             return None  # the kill that follows reports
+        self._torn = True
         for records in self.inbox.last_records():
             self._print(records)
         if message.error is not None:
@@ -212,17 +226,26 @@ class Session:
         area = self.printer.area
         if area is None or self._silenced:
             return
+        self._safely(area.refresh)
+        if area.lines and self._stopping_since is None and time.monotonic() > self._next_ask:
+            self._next_ask = float("inf")  # until the answer is there
+            self.inbox.work("status", self._ask_status)
+
+    def _live_lines(self, area: LiveArea) -> list[str]:
         style = self.printer.style
         if self._stopping_since is None:
-            room = max(1, min(LIVE_LINES, area.dimensions()[1] // 2))
-            lines = self.progress.lines(style, room)
-        else:
-            left = [f"{name} ({seconds(time.monotonic() - max(seen.since, self._stopping_since))})"
-                    for name, seen in self.progress.services.items() if seen.state not in ENDED | {"external"}]  # fmt: skip
-            what = f"stopping {', '.join(left)}" if left else "making sure that nothing is left"
-            hint = "" if self._forced else style.paint("  Ctrl-C again kills", "dim")
-            lines = [f"{style.paint(spinner(style.unicode), 'yellow')} {what}{hint}"]
-        self._safely(lambda: area.show(lines))
+            return self.progress.lines(style, max(1, min(LIVE_LINES, area.dimensions()[1] // 2)))
+        if self._torn:
+            return []
+        now = time.monotonic()
+        left = [
+            f"{name} ({seconds(now - max(seen.since, self._stopping_since))})"
+            for name, seen in self.progress.services.items()
+            if seen.state not in ENDED | {"external"}
+        ]
+        what = f"stopping {', '.join(left)}" if left else "making sure that nothing is left"
+        hint = "" if self._forced else style.paint("  Ctrl-C again kills", "dim")
+        return [f"{style.paint(spinner(style.unicode), 'yellow')} {what}{hint}"]
 
     def _resumed(self) -> None:
         if self.printer.area is not None:
@@ -239,6 +262,8 @@ class Session:
         """Writes; when nobody reads any more (`| head`), goes silent and stops the stack."""
         if self._silenced:
             return
+        if (area := self.printer.area) is not None:
+            area.lines = self._live_lines(area)
         try:
             write()
         except BrokenPipeError:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
-from devctl.cli.inbox import EventsEnded, Happened, Inbox, Signalled
+from devctl.cli.inbox import EventsEnded, Finished, Happened, Inbox, Signalled
 from devctl.cli.live import FRAME, LiveArea
 from devctl.cli.progress import BAD, WELL, Progress
 from devctl.cli.style import Style, cells, pad
@@ -17,6 +17,7 @@ from devctl.cli.wording import describe
 from devctl.errors import ControlError
 
 LIVE_LINES = 20
+ASK = 0.5  # seconds between two looks at how checks fail, while live lines show it
 
 
 class Outcome(Enum):
@@ -33,11 +34,14 @@ class Startup:
     Args:
         progress: knows the services already.
         timeout: seconds.
+        status: asks for the stack's status; called in a thread.
         quiet: print nothing.
     """
 
-    def __init__(self, progress: Progress, timeout: float, *, quiet: bool = False) -> None:
+    def __init__(self, progress: Progress, timeout: float, status: Callable[[], dict[str, Any]], *, quiet: bool = False) -> None:
         self.progress = progress
+        self._ask_status = status
+        self._next_ask = time.monotonic() + ASK
         self.style = Style(sys.stderr)
         self.inbox = Inbox()
         self._deadline = time.monotonic() + timeout
@@ -54,9 +58,7 @@ class Startup:
                 left = self._deadline - time.monotonic()
                 if left <= 0:
                     return Outcome.TIMEOUT
-                if self._area is not None:
-                    room = max(1, min(LIVE_LINES, self._area.dimensions()[1] - 2))
-                    self._area.show(self.progress.lines(self.style, room))
+                self._draw()
                 message = self.inbox.receive(min(left, FRAME) if self._area is not None else left)
                 if isinstance(message, Signalled):
                     return Outcome.INTERRUPTED
@@ -64,10 +66,23 @@ class Startup:
                     raise message.error or ControlError("the stack was stopped while it started", "devctl events tells by whom")
                 if isinstance(message, Happened):
                     self._take(message.event)
+                elif isinstance(message, Finished):
+                    self._next_ask = time.monotonic() + ASK
+                    if message.error is None:
+                        self.progress.refine(message.result)
         finally:
             if self._area is not None:
                 self._area.clear()
         return Outcome.STARTED
+
+    def _draw(self) -> None:
+        if self._area is None:
+            return
+        room = max(1, min(LIVE_LINES, self._area.dimensions()[1] - 2))
+        self._area.show(self.progress.lines(self.style, room))
+        if time.monotonic() > self._next_ask:
+            self._next_ask = float("inf")  # until the answer is there
+            self.inbox.work("status", self._ask_status)
 
     def _take(self, event: dict[str, Any]) -> None:
         self.progress.apply(event)

@@ -10,6 +10,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from devctl.cli import grid
+from devctl.cli.output import print_json
 from devctl.cli.style import STATE_COLOURS, Style, plural, seconds, size, timestamp
 from devctl.errors import NotRunning
 
@@ -45,7 +46,7 @@ def run(args: Namespace, where: Where) -> int:
         return watch(args, where)
     data = fetch(where, args.services)
     if args.json:
-        print(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(data)
     else:
         print("\n".join(lines(data, Style(), shutil.get_terminal_size().columns)))
     return 0

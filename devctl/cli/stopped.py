@@ -5,23 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from devctl.cli.where import Where, read_json
-from devctl.paths import StackPaths
 
 LOG_SUFFIX = ".log"
 OWN_LOG = "devctl"  # the supervisor's own story, beside the services'
 EVENTS_FILE = "events.jsonl"
-
-
-def crashed(paths: StackPaths) -> bool:
-    """Whether the last run began under this boot, was not ended, and its guard and supervisor are both gone."""
-    if not paths.state.exists():
-        return False
-    from devctl.process import record, system
-
-    last = record.read(paths.state)
-    if last is None or last.ended or last.boot_id != system.boot_id():
-        return False
-    return not any(system.start_time(who.pid) == who.start_time for who in (last.guard, last.supervisor))
 
 
 def log_directory(where: Where) -> Path:

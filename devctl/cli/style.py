@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -153,4 +154,4 @@ def timestamp(text: str) -> float:
 
     whole, _, fraction = text.removesuffix("Z").partition(".")
     digits = fraction if fraction.isdigit() else "0"
-    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + int(digits) / 10 ** len(digits)
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + int(digits) / float(10 ** len(digits))

@@ -32,7 +32,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "why": Command("ask", "why a service is not ready, in one sentence"),
         "wait": Command("ask", "block until services are ready (or stopped, …)"),
         "events": Command("history", "the history of this run"),
-        "timeline": Command("timeline", "the start-up as a Gantt, with its critical path"),
+        "timeline": Command("history", "the start-up as a Gantt, with its critical path"),
         "ls": Command("stacks", "every stack of yours, anywhere on this machine"),
     },
     "Manifest": {

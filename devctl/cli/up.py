@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devctl.cli.arguments import duration
+from devctl.cli.output import print_json
 from devctl.cli.planning import depends_on, patience, plan_json, plan_lines, plan_of
 from devctl.cli.printer import Printer
 from devctl.cli.progress import WELL, Progress
 from devctl.cli.stopped import LOG_SUFFIX
-from devctl.cli.style import Style, cells, pad, plural, seconds, timestamp
+from devctl.cli.style import Style, cells, pad, seconds, timestamp
 from devctl.cli.wording import changes
 from devctl.errors import NotRunning, StackBusy, UsageError
 
@@ -45,7 +45,8 @@ def configure(parser: CommandParser, name: str) -> None:
     parser.flag("--auto-ports", help="free ports in place of the fixed ones: two checkouts run side by side")
     parser.flag("--abort-on-exit", help="stop everything when one service has ended")
     parser.flag("--abort-on-failure", help="stop everything when one service has failed")
-    parser.value("--exit-code-from", help="as --abort-on-exit, with this one's exit status", metavar="SERVICE", completer="services")
+    parser.value("--exit-code-from", help="as --abort-on-exit, with this one's exit status", metavar="SERVICE",
+                 completer="services")  # fmt: skip
     parser.flag("--no-ui", help="labelled lines, no dashboard")
     parser.flag("--dry-run", help="print the plan, start nothing")
     parser.json()
@@ -57,7 +58,7 @@ def run(args: Namespace, where: Where) -> int:
     if args.dry_run:
         plan = plan_of(args, where)
         if args.json:
-            print(json.dumps(plan_json(plan), indent=2, ensure_ascii=False))
+            print_json(plan_json(plan))
         else:
             print("\n".join(plan_lines(plan, Style(), shutil.get_terminal_size().columns)))
         return 0
@@ -120,16 +121,16 @@ def begin(args: Namespace, where: Where, held: ExitStack) -> Begun:
 
 def launched(args: Namespace, where: Where, plan: Plan, client: Client, held: ExitStack) -> Begun:
     """A new run. Raises StackBusy when there is one already."""
-    from devctl.supervisor.launch import launch
+    from devctl.control.launch import launch
 
     # No lease for `up -d`: killed while it waits, it leaves a stack that `down` finds.
     run = launch(plan, where.paths(), lease=not args.detach)
-    held.push(lambda *_: None)
-    held.callback(lambda: run)  # the lease lives as long as this object
-    if run.recovery is not None and run.recovery.killed:
-        ended = plural(len(run.recovery.killed), "process")
-        print(f"the last run had crashed: {ended} of it ended", file=sys.stderr)
-    run.wait_serving(SERVE_TIMEOUT)
+    held.callback(run.close)
+    if run.recovery is not None:
+        from devctl.cli.receipts import recovered
+
+        print("\n".join(recovered(run.recovery)), file=sys.stderr)
+    run.wait_serving()
     return Begun(where, client, plan, True, tuple(plan.services))
 
 
@@ -174,7 +175,7 @@ def detached(args: Namespace, stack: Begun) -> int:
     timeout = patience(stack.plan) if args.timeout is None else args.timeout
     began = time.monotonic()
     progress, events = progress_of(stack)
-    outcome = Startup(progress, timeout, quiet=args.json).wait(events)
+    outcome = Startup(progress, timeout, lambda: stack.client.get("/v1/status"), quiet=args.json).wait(events)
     if outcome is Outcome.INTERRUPTED:
         return undo(stack)
     status = stack.client.get("/v1/status")
@@ -198,7 +199,7 @@ def undo(stack: Begun) -> int:
         from devctl.cli.down import teardown
 
         print("stopping what was started", file=sys.stderr)
-        text, _ = teardown(stack.where.paths(), force=False, timeout=None)
+        text, _ = teardown(stack.where.paths())
         print(text, file=sys.stderr)
     elif stack.started:
         print(f"stopping {', '.join(stack.started)}", file=sys.stderr)
@@ -209,7 +210,7 @@ def undo(stack: Begun) -> int:
 def summary(args: Namespace, status: dict[str, Any], took: float | None) -> int:
     """Prints the status as JSON, or each service's address."""
     if args.json:
-        print(json.dumps(status, indent=2, ensure_ascii=False))
+        print_json(status)
         return 0
     style = Style()
     width = max(cells(service["name"]) for service in status["services"])
@@ -236,17 +237,22 @@ def foreground(args: Namespace, stack: Begun) -> int:
         frozenset(name for name, spec in stack.plan.services.items() if spec.oneshot),
     )
     paths = stack.where.paths()
+    status = stack.client.get("/v1/status")
     session = Session(
-        printer, progress, lambda force: teardown(paths, force=force, timeout=None), rules, fresh=stack.fresh
+        printer,
+        progress,
+        teardown=lambda force: teardown(paths, force=force),
+        status=lambda: stack.client.get("/v1/status"),
+        rules=rules,
+        started_at=timestamp(status["started_at"]) if stack.fresh else None,
     )
-    return session.run(events, follow_logs(stack, progress))
+    return session.run(events, follow_logs(stack, status, progress))
 
 
-def follow_logs(stack: Begun, progress: Progress) -> Callable[[int], Iterable[list[Record]]]:
+def follow_logs(stack: Begun, status: dict[str, Any], progress: Progress) -> Callable[[int], Iterable[list[Record]]]:
     """What reads records, from the run's begin on; of a joined stack, from now on."""
     from devctl.logs.follow import follow
 
-    status = stack.client.get("/v1/status")
     directory = (Path(status["directory"]) / status["services"][0]["log"]).parent
 
     def sources() -> list[tuple[str, Path]]:

@@ -83,13 +83,13 @@ class Where:
 
     def not_running(self) -> NotRunning:
         """What to raise when nobody answers: says when a run has crashed."""
-        from devctl.cli.stopped import crashed
+        from devctl.control.teardown import crash_of
 
         manifest = self.manifest()
-        if crashed(self.paths()):
+        if (how := crash_of(self.paths())) is not None:
             return NotRunning(
-                f"the last run of {manifest} crashed: its supervisor is gone without having ended it",
-                "devctl down reaps what it may have left; devctl up starts anew and reaps first",
+                f"the last run of {manifest} crashed: {how}",
+                "devctl down reaps what it may have left; devctl up reaps first, then starts anew",
             )
         return NotRunning(f"no stack is running for {manifest}", "devctl up starts it")
 

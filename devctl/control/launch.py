@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -74,8 +73,9 @@ class Launched:
         """Readable once the supervisor is gone."""
         return self._channel.fileno()
 
-    def wait_serving(self) -> None:
-        """Returns when the control socket answers. Raises LaunchError when the supervisor ended before."""
+    def wait_serving(self, timeout: float = LAUNCH_TIMEOUT) -> None:
+        """Returns when the control socket answers. Raises LaunchError when the supervisor ends, or after `timeout` seconds."""
+        self._channel.settimeout(timeout)
         for news in self._news:
             if news["event"] == "serving":
                 return
@@ -174,10 +174,11 @@ def _lines(channel: socket.socket) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         if len(data) > LINE_LIMIT:
             raise LaunchError("the supervisor said something that is no message")
-        if not select.select([channel], [], [], LAUNCH_TIMEOUT)[0]:
-            raise LaunchError(f"the supervisor said nothing for {LAUNCH_TIMEOUT:g} s", "run `devctl down`, then try again")
         try:
             block = channel.recv(65536)
+        except TimeoutError as error:
+            silence = f"the supervisor said nothing for {channel.gettimeout():g} s"
+            raise LaunchError(silence, "run `devctl down`, then try again") from error
         except ConnectionResetError:
             block = b""
         if not block:
@@ -195,7 +196,7 @@ def _error(message: dict[str, Any]) -> DevctlError:
 def _stderr_file(paths: StackPaths) -> Any:
     path = paths.root / "supervisor.err"
     mode = "ab" if path.exists() and path.stat().st_size < STDERR_LIMIT else "wb"
-    return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))  # noqa: SIM115
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
 
 
 def _last_words(paths: StackPaths) -> str:

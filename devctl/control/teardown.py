@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import signal
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from devctl.errors import DevctlError, NotRunning
 from devctl.model import Receipt, Survivor
 from devctl.paths import StackPaths
 from devctl.process import dye, guard, lock, ports, reap, record, system
+from devctl.process.handle import Handle
 from devctl.process.record import Identity, Record
 
 # A supervisor that does not answer a health request for so long is stuck; killing it is safe, the guard ends the rest.
@@ -94,14 +93,14 @@ def crash_of(paths: StackPaths) -> str | None:
 
 
 class _Running:
-    """A run's three processes, held by pidfd so that none can be mistaken for another."""
+    """A run's three processes, held so that none can be mistaken for another."""
 
     def __init__(self, paths: StackPaths, found: Record) -> None:
         self.paths = paths
         self.record = found
-        self.supervisor = _open(found.supervisor)
-        self.guard = _open(found.guard)
-        self.sweeper = _open(found.sweeper)
+        self.supervisor = Handle.open(found.supervisor)
+        self.guard = Handle.open(found.guard)
+        self.sweeper = Handle.open(found.sweeper)
 
     @classmethod
     def find(cls, paths: StackPaths) -> _Running | None:
@@ -115,24 +114,26 @@ class _Running:
             if found is not None and not found.ended and _alive(found.guard):
                 return cls(paths, found)
             if time.monotonic() > deadline:
-                raise NotRunning("a devctl holds this stack's lock but does not say who it is", "look for it with `ps`, then try again")
+                raise NotRunning(
+                    "a devctl holds this stack's lock but does not say who it is", "look for it with `ps`, then try again"
+                )
             time.sleep(POLL_PAUSE)
         return None
 
     def close(self) -> None:
-        for fd in (self.supervisor, self.guard, self.sweeper):
-            if fd is not None:
-                os.close(fd)
+        for handle in (self.supervisor, self.guard, self.sweeper):
+            if handle is not None:
+                handle.close()
 
     def stop(self, force: bool, timeout: float | None) -> Receipt | None:
         answer = _Shutdown(self.paths, force)
         deadline = None if timeout is None else time.monotonic() + timeout
         last_sign = time.monotonic()
-        while not _wait(self.supervisor, 0.25 if deadline is None else max(0.0, min(0.25, deadline - time.monotonic()))):
+        while not _ended(self.supervisor, 0.25 if deadline is None else max(0.0, min(0.25, deadline - time.monotonic()))):
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 _Shutdown(self.paths, True)
-                if not _wait(self.supervisor, FORCE_TIMEOUT):
+                if not _ended(self.supervisor, FORCE_TIMEOUT):
                     self.kill_supervisor()
                 deadline = None
             elif answer.failed or self._answers():
@@ -141,8 +142,8 @@ class _Running:
                     answer = _Shutdown(self.paths, force)
             if now - last_sign > STUCK_TIMEOUT:
                 self.kill_supervisor()
-        for fd in (self.guard, self.sweeper):
-            _wait(fd, GUARD_TIMEOUT)
+        for handle in (self.guard, self.sweeper):
+            _ended(handle, GUARD_TIMEOUT)
         answer.join()
         return answer.receipt
 
@@ -150,7 +151,7 @@ class _Running:
         """The last resort: the guard ends everything the supervisor ran."""
         if self.supervisor is not None:
             with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(self.supervisor, signal.SIGKILL)
+                self.supervisor.kill()
 
     def _answers(self) -> bool:
         with contextlib.suppress(DevctlError):
@@ -238,18 +239,5 @@ def _alive(identity: Identity) -> bool:
     return system.start_time(identity.pid) == identity.start_time
 
 
-def _open(identity: Identity) -> int | None:
-    """A pidfd of exactly this process; None when it is gone."""
-    try:
-        fd = os.pidfd_open(identity.pid)
-    except OSError:
-        return None
-    if _alive(identity):
-        return fd
-    os.close(fd)
-    return None
-
-
-def _wait(fd: int | None, timeout: float) -> bool:
-    """Whether the process of a pidfd has ended within `timeout` seconds."""
-    return fd is None or bool(select.select([fd], [], [], timeout)[0])
+def _ended(handle: Handle | None, timeout: float) -> bool:
+    return handle is None or handle.wait(timeout)

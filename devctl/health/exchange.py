@@ -11,7 +11,7 @@ import h11
 
 from devctl.health.request import HttpRequest
 from devctl.health.result import EXCERPT_LENGTH, excerpt
-from devctl.health.stream import Stream, StreamFailed, open_stream
+from devctl.health.stream import CHUNK, Stream, StreamFailed, open_stream
 from devctl.health.tls import TlsStream
 
 HEAD_LIMIT = 65_536  # bytes of status line and headers, informational answers included; servers' own limits are 8 to 32 KiB
@@ -37,7 +37,8 @@ class Exchange:
         self.deadline = deadline
         self._request = request
         self._stream: Stream | None = None
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        # Above our own limit by a block, so that ours is met first and says what it is.
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT + CHUNK)
         self._head = b""
         self._encrypting = False
 

@@ -190,7 +190,7 @@ class _Work:
     def replace(self, event: Replace) -> None:
         if self.closing:
             return
-        for name, service in list(self.services.items()):
+        for name in list(self.services):
             if name not in event.services:
                 self.set(name, removed=True)
                 self.stop(name)
@@ -374,7 +374,7 @@ class _Work:
                 self.restart(dependent, f"its dependency {name} was restarted")
 
     def unprobe(self, service: Service, name: str) -> None:
-        probing = service.state in (S.STARTING, S.READY, S.UNHEALTHY) and service.leader or service.state is S.EXTERNAL
+        probing = (service.state in (S.STARTING, S.READY, S.UNHEALTHY) and service.leader) or service.state is S.EXTERNAL
         if service.spec.healthcheck is not None and probing and not service.spec.oneshot:
             self.actions.append(Unprobe(name, service.instance))
 

@@ -66,7 +66,7 @@ def check_disabled(services: Services, enabled: Collection[str], problems: Probl
                 profile = other.spec.profiles[0]
                 problems.add(
                     place,
-                    f"`{name}` depends on `{dependency.service}`, which is only started with profile {' or '.join(other.spec.profiles)}",
+                    f"`{name}` depends on `{dependency.service}`, which starts with profile {' or '.join(other.spec.profiles)}",
                     f"add --profile {profile}, give `{name}` that profile too, or add required: false",
                 )
 

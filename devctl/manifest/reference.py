@@ -14,8 +14,9 @@ _INTRODUCTION = """\
 
 Written by `python -m devctl.manifest.reference`; edit the tables in `devctl/manifest/`, not this page.
 
-The words are Docker Compose's where Compose has one. `x-…` keys are yours, at the top and in a service; YAML anchors, aliases and
-`<<` merges work. Unknown and duplicate keys are errors. `devctl schema` prints the JSON Schema for editors, `devctl check` all errors.
+The words are Docker Compose's where Compose has one. `x-…` keys are yours, at the top and in a service; YAML anchors, aliases
+and `<<` merges work. Unknown and duplicate keys are errors. `devctl schema` prints the JSON Schema for editors, `devctl
+check` all errors.
 """
 
 _NOTES = """\
@@ -27,7 +28,8 @@ _NOTES = """\
 | size | `500kB`, `20MB` (decimal), `512KiB` (binary) |
 | bool | `true`, `false`; `yes`, `no`, `on`, `off` are taken too |
 
-A value is read for its key, not by YAML's guesses: `restart: no` is the word no, an unquoted `1.10` in `environment` stays `1.10`.
+A value is read for its key, not by YAML's guesses: `restart: no` is the word no, an unquoted `1.10` in `environment` stays
+`1.10`.
 
 ### Variables
 
@@ -38,7 +40,7 @@ A value is read for its key, not by YAML's guesses: `restart: no` is the word no
 | `${VAR:?message}`, `${VAR?message}` | an error with the message when it is unset or empty; when it is unset |
 | `${VAR:+alternate}`, `${VAR+alternate}` | the alternate when it is set and not empty; when it is set |
 | `$$` | a dollar |
-| `${services.NAME.port}`, `${services.NAME.ports.X}`, `${services.NAME.url}` | where another service of the stack is, `auto` ports too |
+| `${services.NAME.port}`, `${services.NAME.ports.X}`, `${services.NAME.url}` | where a service of the stack is, `auto` too |
 | `${stack.name}`, `${stack.dir}` | the stack's name, the manifest's directory |
 
 Variables come from the environment of devctl, then from `.env` beside the manifest. Defaults and messages may hold variables.
@@ -46,9 +48,10 @@ References to services can stand in `command`, `environment`, `url`, `healthchec
 
 ## Commands
 
-A text is split and executed directly unless it has shell syntax; then it is run by `/bin/sh -c`, with `exec` in front when it is one
-simple command, so that signals reach the program and not a shell. Lists are executed as they are. The program must be on PATH, on the
-service's own if it sets one; a path is taken from `working_dir`. What a `oneshot` before it may build is looked for only when it starts.
+A text is split and executed directly unless it has shell syntax; then it is run by `/bin/sh -c`, with `exec` in front when it
+is one simple command, so that signals reach the program and not a shell. Lists are executed as they are. The program must be
+on PATH, on the service's own if it sets one; a path is taken from `working_dir`. What a `oneshot` before it may build is
+looked for only when it starts.
 
 ## Ready
 
@@ -61,25 +64,25 @@ A `healthcheck` with times but no probe keeps the default probe of the `port`.
 
 ## Environment of a service
 
-From the weakest to the strongest: the environment devctl was started in; the stack's `env_file`, then the service's; the stack's
-`environment`, then the service's.
+From the weakest to the strongest: the environment devctl was started in; the stack's `env_file`, then the service's; the
+stack's `environment`, then the service's.
 
 ## Profiles
 
-A service without `profiles` is always part of the stack. One with profiles is part of it when one of them is active (`--profile`,
-`DEVCTL_PROFILES`; `*` is all), or when it is named; naming it activates its profiles for its own dependencies. A required dependency
-on a service that is not part of the stack is an error; with `required: false` it is left out.
+A service without `profiles` is always part of the stack. One with profiles is part of it when one of them is active
+(`--profile`, `DEVCTL_PROFILES`; `*` is all), or when it is named; naming it activates its profiles for its own dependencies.
+A required dependency on a service that is not part of the stack is an error; with `required: false` it is left out.
 
 ## Several files
 
-`services.override.yaml` beside the manifest is laid over it; `-f a.yaml -f b.yaml` merges left to right. Maps merge by key, lists are
-appended, single values and commands are replaced, a new probe ousts the old one. `!reset` on a value removes what the earlier
-file had, `!override` replaces it whole. Relative paths start at the first file's directory.
+`services.override.yaml` beside the manifest is laid over it; `-f a.yaml -f b.yaml` merges left to right. Maps merge by key,
+lists are appended, single values and commands are replaced, a new probe ousts the old one. `!reset` on a value removes what
+the earlier file had, `!override` replaces it whole. Relative paths start at the first file's directory.
 
 ## Limits
 
-A file has at most 1 MB in UTF-8, 60 levels and 400,000 values; a stack at most 10,000 services. A name has at most 63 letters,
-digits, `_`, `.` and `-`.
+A file has at most 1 MB in UTF-8, 60 levels and 400,000 values; a stack at most 10,000 services. A name has at most 63
+letters, digits, `_`, `.` and `-`.
 """
 
 _SECTIONS: tuple[tuple[str, str, Table], ...] = (

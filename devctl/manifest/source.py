@@ -194,16 +194,18 @@ def _read_bytes(source: Source) -> bytes:
         raise Wrong(place, f"cannot be read: {error.strerror}", _open_help(error.errno)) from None
     except ValueError:
         raise Wrong(place, "the path holds a NUL character") from None
-    with open(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise Wrong(place, "is a directory", "name the file in it")
         if not stat.S_ISREG(mode):
             raise Wrong(place, "is not a regular file (a FIFO, socket or device)", "write it to a file first")
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             raw = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise Wrong(place, f"cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise Wrong(place, f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if len(raw) > MAX_FILE_BYTES:
         raise Wrong(place, "is larger than 1 MB", "split the stack, or check that this is the right file")
     return raw

@@ -1,4 +1,4 @@
-"""Every key of services.yaml: its name, form, meaning and default. The loader, the JSON Schema and docs/manifest.md come from here."""
+"""Every key of services.yaml: name, form, meaning, default. The loader, the JSON Schema and docs/manifest.md come from here."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def new_run_number(digest: str) -> int:
 
 
 def apply(run: int) -> bool:
-    """Dyes this process with index 0. False when somebody has dyed us already (devctl inside devctl): then only the cookie tells."""
+    """Dyes this process with index 0. False when we are dyed already (devctl inside devctl): only the cookie tells then."""
     if system.own_rttime_limit()[1] != -1:
         return False
     return system.set_rttime_limit(_hard(run), _hard(run))

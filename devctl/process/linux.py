@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
-from collections.abc import Iterable
+import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
@@ -90,6 +92,17 @@ def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None when there is none."""
     stat = read_stat(pid)
     return None if stat is None else stat.start_time
+
+
+def age(pid: int) -> float:
+    """Seconds since a process started; 0 when there is none."""
+    ticks = start_time(pid)
+    return 0.0 if ticks is None else max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / CLOCK_TICKS)
+
+
+def started_at(pid: int) -> float | None:
+    """When a process started, in seconds since the epoch; None when there is none."""
+    return time.time() - age(pid) if start_time(pid) is not None else None
 
 
 def is_dead(stat: Stat) -> bool:
@@ -221,6 +234,19 @@ def signal_process(pid: int, signum: int, started: int) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def socket_owner(inodes: Collection[int]) -> int | None:
+    """The first process that has one of these sockets open; None when it is not ours to look into."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for pid in all_pids():
+        with contextlib.suppress(OSError):
+            directory = f"/proc/{pid}/fd"
+            for fd in os.listdir(directory):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"{directory}/{fd}") in wanted:
+                        return pid
+    return None
 
 
 HAS_PROC_CHILDREN = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")

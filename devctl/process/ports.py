@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from devctl.process import system
+from devctl.paths import runtime_root
+from devctl.process import lock, system
 
 LISTEN = "0A"  # TCP_LISTEN in <linux/tcp_states.h>, as proc(5) prints it
 FREE_PORT_TRIES = 200
@@ -18,7 +18,10 @@ FREE_PORT_TRIES = 200
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a port. `pid` is None when its owner is not ours to look into; `since` is seconds since the epoch."""
+    """Who has a port. `pid` is None when its owner is not ours to look into; `since` is seconds since the epoch.
+
+    `orphaned`: it is a service of a run whose devctl is dead.
+    """
 
     port: int
     pid: int | None = None
@@ -26,7 +29,7 @@ class Holder:
     since: float | None = None
     stack: str | None = None
     service: str | None = None
-    run_id: str | None = None
+    orphaned: bool = False
 
     def __str__(self) -> str:
         if self.pid is None:
@@ -40,6 +43,8 @@ class Holder:
 
     def mend(self) -> str:
         """What the user can do about it."""
+        if self.orphaned:
+            return "it was left by a run of devctl that crashed: `devctl reap` ends it"
         if self.service:
             return "stop that stack with `devctl down` in its directory (`devctl ls` shows it), or use `devctl up --auto-ports`"
         end = f"end it (`kill {self.pid}`)" if self.pid else "end it"
@@ -70,15 +75,15 @@ def holder(port: int) -> Holder | None:
     inodes = listening().get(port)
     if inodes is None:
         return None
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    for pid in system.all_pids():
-        with contextlib.suppress(OSError):
-            directory = f"/proc/{pid}/fd"
-            for fd in os.listdir(directory):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"{directory}/{fd}") in wanted:
-                        return _describe(port, pid)
-    return Holder(port)
+    if sys.platform == "linux":
+        from devctl.process.linux import socket_owner
+
+        pid = socket_owner(inodes)
+    else:
+        from devctl.process.darwin import listener
+
+        pid = listener(port)
+    return Holder(port) if pid is None else _describe(port, pid)
 
 
 def free_port(taken: Collection[int]) -> int:
@@ -97,22 +102,14 @@ def free_port(taken: Collection[int]) -> int:
 
 
 def _describe(port: int, pid: int) -> Holder:
+    run_id = system.environment_value(pid, "DEVCTL_RUN_ID")
     return Holder(
         port,
         pid,
         system.command_line(pid, 80),
-        _started_at(pid),
+        system.started_at(pid),
         system.environment_value(pid, "DEVCTL_STACK"),
         system.environment_value(pid, "DEVCTL_SERVICE"),
-        system.environment_value(pid, "DEVCTL_RUN_ID"),
+        # A run id begins with its stack's digest; nobody holds the lock of a run that crashed.
+        run_id is not None and not lock.is_held(runtime_root() / run_id.partition("-")[0] / "lock"),
     )
-
-
-def _started_at(pid: int) -> float | None:
-    ticks = system.start_time(pid)
-    if ticks is None:
-        return None
-    if sys.platform != "linux":
-        return float(ticks)
-    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot + ticks / os.sysconf("SC_CLK_TCK")

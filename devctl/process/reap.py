@@ -41,8 +41,8 @@ def reap_zombies() -> bool:
 def kill_children(deadline: float, spare: Callable[[int], bool] | None = None) -> tuple[bool, set[int], int]:
     """Kills our children until there is none, waitpid(2) says ECHILD.
 
-    Only direct children are signalled: none of them can be recycled before we reap it. What they leave behind is re-parented to us, a
-    subreaper, and is a direct child in the next round. Nothing else may wait for children meanwhile.
+    Only direct children are signalled: none of them can be recycled before we reap it. What they leave behind is re-parented to us,
+    a subreaper, and is a direct child in the next round. Nothing else may wait for children meanwhile.
 
     Args:
         deadline: monotonic seconds.

@@ -108,7 +108,7 @@ class Roster:
                 self._waiters[index].discard(future)
 
     async def stop(self, child: Child, signum: int, grace: float, force: asyncio.Event) -> Stopped:
-        """Ends the whole tree of a leader, which may be dead already: `signum`, then SIGKILL after `grace` seconds or on `force`."""
+        """Ends the tree of a leader, which may be dead already: `signum`, then SIGKILL after `grace` seconds or on `force`."""
         index = child.index
         members = self.members(index)
         seen = set(members)
@@ -185,7 +185,7 @@ class Roster:
         return self._run is not None and dye.index_of(stat.pid, self._run) is not None
 
     def _group_lives(self, child: Child) -> bool:
-        # A group's id is not given to a new process while the group has a member; one of ours in it proves that it is still the same.
+        # A group's id is given to no new process while the group has a member; one of ours in it proves that it is the same.
         return any((stat := system.read_stat(pid)) is not None and stat.pgrp == child.pid for pid in self.members(child.index))
 
     # --- whose is it ------------------------------------------------------------------------------------------------------------
@@ -222,10 +222,9 @@ class Roster:
         """Reaps every dead child. Nothing else in this process waits for children, so no exit status is lost."""
         dead: list[tuple[int, ExitStatus]] = []
         with contextlib.suppress(ChildProcessError):
-            while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)) is not None:
-                exited = info.si_code == os.CLD_EXITED
-                status = ExitStatus(code=info.si_status) if exited else ExitStatus(signal=info.si_status)
-                dead.append((info.si_pid, status))
+            while (entry := os.waitpid(-1, os.WNOHANG))[0]:
+                code = os.waitstatus_to_exitcode(entry[1])
+                dead.append((entry[0], ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)))
         if not dead:
             return
         self._roots = None
@@ -234,8 +233,8 @@ class Roster:
             owner = self._owners.pop(pid, None)
             if owner is not None:
                 owners.add(owner)
-            if (entry := self._exits.pop(pid, None)) is not None:
-                entry[1](status)
+            if (leader := self._exits.pop(pid, None)) is not None:
+                leader[1](status)
         for owner in owners:
             if self._waiters.get(owner) and not self._roots_of(owner):
                 for future in self._waiters[owner]:

@@ -7,6 +7,7 @@ import sys
 if sys.platform == "linux":
     from devctl.process.linux import (
         Stat,
+        age,
         all_pids,
         become_subreaper,
         boot_id,
@@ -22,10 +23,12 @@ if sys.platform == "linux":
         set_rttime_limit,
         signal_process,
         start_time,
+        started_at,
     )
 else:
     from devctl.process.darwin import (
         Stat,
+        age,
         all_pids,
         become_subreaper,
         boot_id,
@@ -41,10 +44,12 @@ else:
         set_rttime_limit,
         signal_process,
         start_time,
+        started_at,
     )
 
 __all__ = [
     "Stat",
+    "age",
     "all_pids",
     "become_subreaper",
     "boot_id",
@@ -60,4 +65,5 @@ __all__ = [
     "set_rttime_limit",
     "signal_process",
     "start_time",
+    "started_at",
 ]

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from devctl import lifecycle as lc
-from devctl import plan as plans
 from devctl.errors import DevctlError, LaunchError, PortBusy
 from devctl.logs.store import ServiceLog
 from devctl.model import Event
 from devctl.plan import Plan
-from devctl.process import cgroup, dye, ports, record, system
+from devctl.process import cgroup, dye, lock, ports, record, system
 from devctl.process.guard import LAUNCH_VARIABLE
+from devctl.process.handle import Handle
 from devctl.process.roster import Roster
 from devctl.supervisor.channel import Channel
 from devctl.supervisor.clock import Clock
@@ -41,13 +41,13 @@ def main() -> int:
     dyed = dye.apply(launch["run"])
     if launch["cgroup"] is not None and not cgroup.join(launch["cgroup"]):
         launch["cgroup"] = None
-    guard_fd = os.pidfd_open(launch["guard"]["pid"]) if hasattr(os, "pidfd_open") else -1
-    if os.getppid() != launch["guard"]["pid"]:
+    watched = Handle.open(record.Identity(**launch["guard"]))
+    if watched is None or os.getppid() != launch["guard"]["pid"]:
         return 1  # the guard died before we could watch it, and nothing was started yet
-    return asyncio.run(run(launch, dyed, guard_fd))
+    return asyncio.run(run(launch, dyed, watched))
 
 
-async def run(launch: dict[str, Any], dyed: bool, guard_fd: int) -> int:
+async def run(launch: dict[str, Any], dyed: bool, watched: Handle) -> int:
     """Runs the stack until it is down."""
     root = Path(launch["root"])
     channel = Channel(launch["channel"])
@@ -59,7 +59,7 @@ async def run(launch: dict[str, Any], dyed: bool, guard_fd: int) -> int:
         return 0
     ended = asyncio.Event()
     facade = Facade(stack.engine, stack.record, root / "socket", ended.set)
-    _take_signals(facade, guard_fd)
+    _take_signals(facade, watched)
     lease = facade.acquire_lease() if leased else None
     channel.tell({"event": "started", "run_id": stack.engine.run_id, "log_dir": str(stack.engine.log_dir)})
     names = tuple(plan.services)
@@ -157,10 +157,16 @@ def _check_ports(engine: Engine) -> None:
 
 
 def _log_directory(wanted: Path, root: Path) -> tuple[Path, str | None]:
-    """Where logs go: as the manifest says, or in the runtime directory where that cannot be written."""
+    """Where logs go: as the manifest says, or in the runtime directory where that cannot be written.
+
+    Raises LaunchError when another running stack writes its logs there: the two would mix.
+    """
     try:
         wanted.mkdir(parents=True, exist_ok=True)
         if os.access(wanted, os.W_OK | os.X_OK):
+            # Kept open, and so locked, until this process ends.
+            if lock.acquire(wanted / ".lock") is None:
+                raise LaunchError(f"another running stack writes its logs to {wanted}", "give one of them another `logging.dir`")
             return wanted, None
         reason = "permission denied"
     except OSError as error:
@@ -170,7 +176,7 @@ def _log_directory(wanted: Path, root: Path) -> tuple[Path, str | None]:
     return fallback, f"{wanted} cannot be written ({reason}); logs go to {fallback}"
 
 
-def _take_signals(facade: Facade, guard_fd: int) -> None:
+def _take_signals(facade: Facade, watched: Handle) -> None:
     """TERM, INT, HUP and QUIT stop the stack, a second one at once; so does the death of the guard."""
     loop = asyncio.get_running_loop()
     asked = False
@@ -187,11 +193,10 @@ def _take_signals(facade: Facade, guard_fd: int) -> None:
         loop.add_signal_handler(signum, stop)
 
     def guard_died() -> None:
-        loop.remove_reader(guard_fd)
+        loop.remove_reader(watched.fileno())
         stop()
 
-    if guard_fd >= 0:
-        loop.add_reader(guard_fd, guard_died)
+    loop.add_reader(watched.fileno(), guard_died)
 
 
 async def _watch(channel: Channel, lease: Lease | None) -> None:

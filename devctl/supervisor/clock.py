@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Times of one run. Durations come from the monotonic clock; the wall clock may jump forward (a suspended laptop), never back."""
+    """Times of one run. Durations are monotonic; the wall clock may jump forward (a suspended laptop), never back."""
 
     def __init__(self) -> None:
         self._last = 0.0

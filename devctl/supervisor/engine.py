@@ -19,21 +19,19 @@ from devctl.errors import DevctlError, UnknownService
 from devctl.health import ExecResult, ProbeResult, probe_once
 from devctl.logs.store import ServiceLog
 from devctl.manifest.envfile import read_env_files
-from devctl.model import Health, ServiceState
+from devctl.model import ServiceState
 from devctl.plan import LogProbe, NotifyProbe, Plan, ServiceSpec, expand, expand_urls
 from devctl.process import ports, system
 from devctl.process.roster import Roster, Stopped
 from devctl.process.spawn import PassingSpawnError, SpawnRequest
 from devctl.supervisor.assign import assign_ports
+from devctl.supervisor.chronicle import Chronicle
 from devctl.supervisor.clock import Clock
 from devctl.supervisor.environment import service_environment
 from devctl.supervisor.history import History
 from devctl.supervisor.instance import Instance, run_command
-from devctl.supervisor.timeline import Marks
 
 S = ServiceState
-# How many commands of what was left behind are named.
-NAMED_LEFTOVERS = 5
 
 
 class Engine:
@@ -45,21 +43,19 @@ class Engine:
         log_dir: absolute; exists.
     """
 
-    def __init__(self, plan: Plan, roster: Roster, history: History, clock: Clock, *, run_id: str, runtime: Path, log_dir: Path) -> None:
+    def __init__(
+        self, plan: Plan, roster: Roster, history: History, clock: Clock, *, run_id: str, runtime: Path, log_dir: Path
+    ) -> None:
         self.plan = plan
         self.roster = roster
         self.history = history
-        self.clock = clock
         self.run_id = run_id
         self.log_dir = log_dir
         self.ports: dict[str, dict[str, int]] = assign_ports(plan, {})
         self.specs: dict[str, ServiceSpec] = {}
         self.stack = lc.new_stack({})
         self.instances: dict[str, Instance] = {}
-        self.health: dict[str, Health] = {}
-        self.marks: dict[str, Marks] = {}
-        self.times: dict[str, dict[str, Any]] = {}
-        self.left_behind: dict[str, str] = {}
+        self.chronicle = Chronicle(history, clock)
         self.killed = 0
         self.refused: dict[int, str] = {}
         self._runtime = runtime
@@ -129,7 +125,7 @@ class Engine:
                 done["unchanged"].append(name)
         done["stopped"] = [name for name, service in self.stack.services.items() if name not in self.specs and service.wanted]
         for name in done["started"]:
-            self.marks[name] = Marks(waiting=self.clock.seconds())
+            self.chronicle.waits(name)
         self.dispatch(lc.Replace(self.specs, tuple(done["started"]), tuple(done["restarted"])))
         self.history.record("reloaded", None, **done)
         return done
@@ -161,7 +157,7 @@ class Engine:
             self._logs[name] = ServiceLog(
                 directory / f"{name}.log",
                 spec.logging,
-                on_trouble=lambda text: self._trouble(name, text),
+                on_trouble=lambda text: self.chronicle.trouble(name, text),
             )
         return self._logs[name]
 
@@ -194,11 +190,13 @@ class Engine:
         before = self.stack
         self.stack, actions = lc.step(before, event, self._loop.time())
         if isinstance(event, lc.Exited):
-            self._note_exit(event, before)
+            instance = self._instance(event.service, event.instance)
+            if instance is not None and instance.child is not None:
+                self.chronicle.exited(event.service, event.instance, instance.child.pid, event.exit)
         for name, service in self.stack.services.items():
             old = before.services.get(name)
             if old is not service:
-                self._note(name, old, service)
+                self.chronicle.changed(name, old, service)
         for action in actions:
             self._perform(action)
 
@@ -257,16 +255,11 @@ class Engine:
             instance.start(lambda status: self.dispatch(lc.Exited(name, number, status, random.random())), notify)
         except DevctlError as error:
             retry = isinstance(error, PassingSpawnError)
-            self._log_line(name, str(error))
+            self.log(name).append("stderr", f"devctl: {error}\n".encode("utf-8", "replace"))
             self.dispatch(lc.SpawnFailed(name, number, _one_line(error), retry, random.random()))
             return
         self.instances[name] = instance
-        self.health.pop(name, None)
-        self.left_behind.pop(name, None)
-        self.times[name] = {"started_at": self.clock.now(), "started": self.clock.seconds()}
-        marks = self.marks.setdefault(name, Marks())
-        if marks.started is None:
-            marks.started = self.clock.seconds()
+        self.chronicle.started(name)
         self.dispatch(lc.Spawned(name, number))
 
     async def _adopt(self, name: str, number: int) -> None:
@@ -278,7 +271,7 @@ class Engine:
                 result = await probe_once(check.probe, check.timeout, run_exec=self._runner(name))
                 found = result.ok
                 if found:
-                    self._note_health(name, result)
+                    self.chronicle.probed(name, check.probe.kind, True, result.detail)
         except DevctlError:
             found = False  # such as an exec probe whose program is missing: the start will say it
         finally:
@@ -296,8 +289,11 @@ class Engine:
     # --- health -----------------------------------------------------------------------------------------------------------------
 
     def _probe(self, name: str, number: int) -> None:
+        check = self.specs[name].healthcheck if name in self.specs else None
+        kind = check.probe.kind if check is not None else ""
+
         def report(result: ProbeResult) -> None:
-            self._note_health(name, result)
+            self.chronicle.probed(name, kind, result.ok, result.detail)
             if result.ok:
                 self.dispatch(lc.Healthy(name, number))
             else:
@@ -343,7 +339,7 @@ class Engine:
     async def _end(self, name: str, instance: Instance) -> None:
         asked = self.stack.services[name].state is S.STOPPING
         if not asked and (left := self.roster.members(instance.index)):
-            self._note_leftovers(name, left)
+            self.chronicle.left(name, left)
         stopped = Stopped()
         try:
             stopped = await instance.end()
@@ -352,71 +348,6 @@ class Engine:
             for pid in stopped.refused:
                 self.refused[pid] = system.command_line(pid)
             self.dispatch(lc.Gone(name, instance.number))
-
-    # --- notes ------------------------------------------------------------------------------------------------------------------
-
-    def _note(self, name: str, old: lc.Service | None, new: lc.Service) -> None:
-        if old is not None and old.state is new.state and old.reason == new.reason:
-            return
-        times = self.times.setdefault(name, {})
-        if new.state is S.READY and (old is None or old.state is not S.UNHEALTHY) and "ready_at" not in times:
-            self._note_ready(name, times)
-        elif (new.state is S.EXTERNAL and (old is None or old.state is not S.EXTERNAL)) or (
-            new.state is S.COMPLETED and new.spec.oneshot
-        ):
-            self._note_ready(name, times)
-        if old is not None and old.state is new.state and new.state is S.UNHEALTHY:
-            return  # only the detail of the same trouble differs
-        self.history.record(
-            "service_state",
-            name,
-            state=new.state.value,
-            previous=old.state.value if old else None,
-            reason=new.reason.text if new.reason else None,
-            instance=new.instance,
-            restarts=new.restarts,
-        )
-
-    def _note_ready(self, name: str, times: dict[str, Any]) -> None:
-        times["ready_at"] = self.clock.now()
-        times["startup"] = self.clock.seconds() - times.get("started", self.clock.seconds())
-        marks = self.marks.setdefault(name, Marks())
-        if marks.ready is None:
-            marks.ready = self.clock.seconds()
-
-    def _note_exit(self, event: lc.Exited, before: lc.Stack) -> None:
-        service = before.services.get(event.service)
-        instance = self._instance(event.service, event.instance)
-        if service is None or instance is None or instance.child is None:
-            return
-        self.history.record(
-            "service_exited",
-            event.service,
-            exit_code=event.exit.code,
-            signal=event.exit.signal,
-            pid=instance.child.pid,
-            instance=event.instance,
-        )
-
-    def _note_health(self, name: str, result: ProbeResult) -> None:
-        spec = self.specs.get(name)
-        if spec is None or spec.healthcheck is None:
-            return
-        last = self.health.get(name)
-        failures = 0 if result.ok else (last.failures if last is not None else 0) + 1
-        self.health[name] = Health(spec.healthcheck.probe.kind, result.ok, result.detail, self.clock.now(), failures)
-
-    def _note_leftovers(self, name: str, pids: list[int]) -> None:
-        named = ", ".join(f"{system.command_line(pid, 60)} (pid {pid})" for pid in pids[:NAMED_LEFTOVERS])
-        text = f"{len(pids)} process{'es' * (len(pids) != 1)}: {named}"
-        self.left_behind[name] = text
-        self.history.record("leftovers", name, processes=len(pids), commands=named)
-
-    def _trouble(self, name: str, text: str) -> None:
-        self.history.record("log_trouble", name, reason=text)
-
-    def _log_line(self, name: str, text: str) -> None:
-        self.log(name).append("stderr", f"devctl: {text}\n".encode("utf-8", "replace"))
 
     # --- odds and ends ----------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from devctl.model import (
 from devctl.plan import Plan, ServiceSpec
 from devctl.process import ports, reap
 from devctl.process.record import Record
+from devctl.supervisor.chronicle import Times
 from devctl.supervisor.engine import Engine
 from devctl.supervisor.explain import cause_chain, explain, reason
 from devctl.supervisor.metrics import Metrics, Usage
@@ -128,16 +129,16 @@ class Facade:
         return explain(
             name,
             services,
-            engine.health,
+            engine.chronicle.health,
             time.monotonic(),
             log_tail=tail,
             port_holders=holders,
-            leftovers=engine.left_behind.get(root),
+            leftovers=engine.chronicle.left_behind.get(root),
         )
 
     def timeline(self) -> list[TimelineEntry]:
         engine = self._engine
-        return timeline(engine.specs, engine.marks, {name: s.state for name, s in engine.stack.services.items()})
+        return timeline(engine.specs, engine.chronicle.marks, {name: s.state for name, s in engine.stack.services.items()})
 
     def events(self, after: int = 0) -> list[Event]:
         return self._engine.history.after(after)
@@ -241,24 +242,24 @@ class Facade:
         spec = service.spec
         instance = engine.instances.get(name)
         used = usage.get(engine.index(name), Usage())
-        times = engine.times.get(name, {})
+        times = engine.chronicle.times.get(name, Times())
         began = service.instance > 0 or service.state is S.EXTERNAL
         return ServiceStatus(
             name=name,
             state=service.state,
-            reason=reason(name, engine.stack.services, engine.health, now),
+            reason=reason(name, engine.stack.services, engine.chronicle.health, now),
             pid=instance.pid if instance is not None and service.live else None,
             ports=engine.ports.get(name, {}),
             url=spec.url,
-            started_at=times.get("started_at") if began else None,
-            ready_at=times.get("ready_at") if began else None,
-            startup_seconds=round(times["startup"], 3) if began and "startup" in times else None,
+            started_at=times.started_at if began else None,
+            ready_at=times.ready_at if began else None,
+            startup_seconds=round(times.startup_seconds, 3) if began and times.startup_seconds is not None else None,
             restarts=service.restarts,
             exit_code=_exit_code(service.exit),
             processes=used.processes,
             cpu_percent=used.cpu_percent,
             memory_bytes=used.memory_bytes,
-            health=engine.health.get(name) if service.live or service.state is S.EXTERNAL else None,
+            health=engine.chronicle.health.get(name) if service.live or service.state is S.EXTERNAL else None,
             depends_on=tuple(edge.service for edge in spec.depends_on),
             log=self._log_name(name),
             description=spec.description,

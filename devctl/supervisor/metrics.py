@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 
@@ -27,7 +26,6 @@ class Metrics:
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
-        self._ticks = os.sysconf("SC_CLK_TCK")
         self._at = 0.0
         self._cpu: dict[tuple[int, int], float] = {}
         self._usage: dict[int, Usage] = {}
@@ -55,7 +53,7 @@ class Metrics:
                 cpu[key] = stat.cpu_seconds
                 used += stat.cpu_seconds - self._cpu.get(key, 0.0)
                 memory += stat.rss_bytes
-            interval = now - self._at if self._at else self._age(pids, now)
+            interval = now - self._at if self._at else self._age(pids)
             usage[index] = Usage(len(pids), round(100 * used / interval, 1) if interval > 0 else 0.0, int(memory))
         self._at, self._cpu, self._usage = now, cpu, usage
         return usage
@@ -64,7 +62,7 @@ class Metrics:
         stats = [stat for pid in pids if (stat := system.read_stat(pid)) is not None]
         return Usage(len(pids), 0.0, sum(stat.rss_bytes for stat in stats))
 
-    def _age(self, pids: list[int], now: float) -> float:
+    @staticmethod
+    def _age(pids: list[int]) -> float:
         """Seconds since the first of these started: the first sample is an average over its life."""
-        starts = [started for pid in pids if (started := system.start_time(pid)) is not None]
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - min(starts) / self._ticks if starts else 0.0
+        return max((system.age(pid) for pid in pids), default=0.0)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_running import Running
 
 from devctl.control.routes import Pace
+from tests.control.running import Running
 
 
 @pytest.fixture

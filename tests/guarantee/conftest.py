@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness import AS_IS, Devctl, Mode
+
+from tests.guarantee.harness import AS_IS, Devctl, Mode
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from harness import Devctl
-from terminal import Terminal
+from tests.guarantee.harness import Devctl
+from tests.guarantee.terminal import Terminal
 
 
 @dataclass(frozen=True)

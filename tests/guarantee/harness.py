@@ -24,9 +24,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cast import Adversary
-from detector import Found, Wanted, await_nobody, exterminate, living, start_time
-from stagehand import HANG_GUARD, Stage
+from tests.guarantee.cast import Adversary
+from tests.guarantee.detector import Found, Wanted, await_nobody, exterminate, living, start_time
+from tests.guarantee.stagehand import HANG_GUARD, Stage
 
 REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534

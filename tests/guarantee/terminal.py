@@ -13,8 +13,8 @@ import termios
 import threading
 import time
 
-from harness import Devctl
-from stagehand import HANG_GUARD
+from tests.guarantee.harness import Devctl
+from tests.guarantee.stagehand import HANG_GUARD
 
 SIZE = (40, 120)  # lines, columns
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cast import ADVERSARIES, Adversary
-from detector import Wanted, await_nobody, exterminate, living, scan, stat_fields
-from stagehand import Stage
+
+from tests.guarantee.cast import ADVERSARIES, Adversary
+from tests.guarantee.detector import Wanted, await_nobody, exterminate, living, scan, stat_fields
+from tests.guarantee.stagehand import Stage
 
 
 @pytest.fixture(params=ADVERSARIES.values(), ids=list(ADVERSARIES))

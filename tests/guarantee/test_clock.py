@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from cast import ADVERSARIES, Adversary
-from conftest import MakeDevctl
-from detector import Wanted, scan
-from harness import Devctl
+
+from tests.guarantee.cast import ADVERSARIES, Adversary
+from tests.guarantee.conftest import MakeDevctl
+from tests.guarantee.detector import Wanted, scan
+from tests.guarantee.harness import Devctl
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 pytestmark = pytest.mark.skipif(COMPILER is None or sys.platform != "linux", reason="needs a C compiler")

@@ -12,12 +12,13 @@ import time
 from typing import Any
 
 import pytest
-from cast import ADVERSARIES, Adversary
-from conftest import MakeDevctl
-from detector import Wanted, scan
-from harness import AS_IS, NO_CGROUP, Devctl
-from stagehand import HANG_GUARD
-from terminal import Terminal
+
+from tests.guarantee.cast import ADVERSARIES, Adversary
+from tests.guarantee.conftest import MakeDevctl
+from tests.guarantee.detector import Wanted, scan
+from tests.guarantee.harness import AS_IS, NO_CGROUP, Devctl
+from tests.guarantee.stagehand import HANG_GUARD
+from tests.guarantee.terminal import Terminal
 
 OBEDIENT = Adversary("obedient")
 DEAF = ADVERSARIES["ignores_signals"]
@@ -182,7 +183,7 @@ def test_everything_killed_during_a_start(devctl: Devctl, moment: int) -> None:
                 os.kill(found.pid, signal.SIGKILL)
     finish(up)
     devctl.run("up", "-d")
-    assert len([found for found in scan(Wanted((devctl.stages["obedient"].marker,)))]) == 1
+    assert len(scan(Wanted((devctl.stages["obedient"].marker,)))) == 1
     devctl.run("down")
     assert not devctl.survivors()
 

@@ -7,10 +7,11 @@ import subprocess
 from typing import Any
 
 import pytest
-from cast import ADVERSARIES, Adversary
-from conftest import MakeDevctl
-from harness import AS_IS, OTHER_USER, Devctl
-from terminal import Terminal
+
+from tests.guarantee.cast import ADVERSARIES, Adversary
+from tests.guarantee.conftest import MakeDevctl
+from tests.guarantee.harness import AS_IS, OTHER_USER, Devctl
+from tests.guarantee.terminal import Terminal
 
 OBEDIENT = Adversary("obedient")
 DAEMON = ADVERSARIES["forgetful_daemon"]

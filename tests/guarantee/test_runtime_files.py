@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cast import ADVERSARIES, Adversary
-from detector import start_time
-from harness import Devctl
+
+from tests.guarantee.cast import ADVERSARIES, Adversary
+from tests.guarantee.detector import start_time
+from tests.guarantee.harness import Devctl
 
 OBEDIENT = Adversary("obedient")
 DAEMON = ADVERSARIES["forgetful_daemon"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Ask, Connection, Serve, Server
 
 from devctl.health.http import HttpChecker
 from devctl.health.request import build_request
 from devctl.plan import HttpProbe
+
+if TYPE_CHECKING:
+    from tests.health.conftest import Ask, Connection, Serve, Server
 
 SHORT = 0.3  # seconds: the timeout of probes that are meant to run into it
 

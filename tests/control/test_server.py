@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_fake import RUN_ID, FakeSupervisor
-from control_running import GUARD, Running
 
 from devctl.control import listener
 from devctl.control.server import serve
 from devctl.errors import ControlError, NotRunning, UnsafePath
+from tests.control.fake import RUN_ID, FakeSupervisor
+from tests.control.running import GUARD, Running
 
 Start = Callable[..., Running]
 

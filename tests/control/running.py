@@ -9,10 +9,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from control_fake import RUN_ID, FakeSupervisor
-
 from devctl.control.client import Client
 from devctl.control.server import ControlServer, serve
+from tests.control.fake import RUN_ID, FakeSupervisor
 
 T = TypeVar("T")
 GUARD = 30.0  # seconds after which a test that hangs is ended; nothing takes a tenth of it

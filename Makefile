@@ -1,0 +1,62 @@
+# One command for everything a contributor needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What the tests run for real: a browser for the page, tmux for the terminal. Installed by `make test` where that is possible.
+SYSTEM_PACKAGES := chromium chromium-driver fonts-dejavu-core tmux
+WORKERS ?= 4
+
+.DEFAULT_GOAL := help
+.PHONY: help install up down test check format bench docs clean system-packages
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+$(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) -m venv failed: install Python 3.11 or later with its venv module (Debian: python3-venv)"; exit 1; }
+	@echo "installing into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[stack]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[stack,test,check]'
+	@touch $@
+
+install: $(VENV)/.installed  ## install devctl and the reference stack into .venv
+
+up: install  ## install and start the reference stack; prints its URLs
+	@$(BIN)/devctl up --detach
+
+down:  ## stop the reference stack
+	@$(BIN)/devctl down
+
+test: $(VENV)/.installed-dev system-packages  ## install everything and run all tests
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: $(VENV)/.installed-dev  ## lint, formatting, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev  ## put the code into shape
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev  ## measure, beside peers where they are installed; writes docs/BENCHMARKS.md
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.installed-dev  ## write the generated pages of docs/ again
+	@$(BIN)/python -m devctl.manifest.reference
+
+clean:  ## remove what the tools leave behind, but not .venv
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# Needs root, or sudo without a password. Without either, the tests that need these packages are skipped, or fail where CI is set.
+system-packages:
+	@command -v dpkg-query >/dev/null || exit 0; \
+	missing=""; for p in $(SYSTEM_PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	test -z "$$missing" && exit 0; \
+	if test "$$(id -u)" = 0; then root=""; elif sudo -n true 2>/dev/null; then root="sudo"; else echo "not installed (needs root):$$missing"; exit 0; fi; \
+	echo "installing$$missing …"; $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends $$missing >/dev/null

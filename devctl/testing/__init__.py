@@ -1,0 +1,1 @@
+"""For those who test with devctl: see `devctl.testing.plugin`, the pytest plugin."""
