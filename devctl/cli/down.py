@@ -65,11 +65,14 @@ def nothing_ever_ran(paths: StackPaths) -> bool:
 
 
 def teardown(paths: StackPaths, *, force: bool = False) -> tuple[str, int]:
-    """Stops a stack; what to say about it, and the exit status."""
+    """Stops a stack; what to say about it ("" when nothing was running), and the exit status."""
     from devctl.cli.receipts import outcome_lines
+    from devctl.control.teardown import Outcome
     from devctl.control.teardown import teardown as end
 
     outcome = end(paths, force=force)
+    if outcome == Outcome():
+        return "", 0
     return "\n".join(outcome_lines(outcome)), 0 if outcome.clean else 1
 
 

@@ -12,6 +12,7 @@ Entry = dict[str, Any]
 """TimelineEntry.json()."""
 
 LEAST_BAR = 10  # cells; below this a chart says nothing
+TOOK = 11  # cells of the longest time or state: "59 min 59 s"
 ROW, HEAD, LABEL, CHART, TAIL = 26, 56, 160, 720, 130  # SVG units: one is a pixel at 100 %
 
 
@@ -28,7 +29,7 @@ def text(entries: Sequence[Entry], style: Style, width: int) -> list[str]:
     wait, work, mark = ("·", "█", "◀ critical") if style.unicode else (".", "#", "< critical")
     whole = span(entries)
     names = max(cells(entry["service"]) for entry in entries)
-    room = max(LEAST_BAR, min(width, 160) - names - len("  12.3 s") - len(mark) - 5)
+    room = max(LEAST_BAR, min(width, 160) - names - TOOK - len(mark) - 3 * 2)
     lines = []
     for entry in entries:
         begin = _cell(entry["waiting_from"], whole, room)
@@ -44,7 +45,7 @@ def text(entries: Sequence[Entry], style: Style, width: int) -> list[str]:
             bar = " " * begin + style.paint(wait * max(0, started - begin), "dim") + style.paint(work * solid, *colours)
             bar += " " * (room - max(begin, started) - solid)
             took = seconds(entry["ready"] - entry["started"]) if entry["ready"] is not None else entry["state"]
-        lines.append(f"{pad(entry['service'], names)}  {bar}  {took:>8}  {mark if entry['critical'] else ''}".rstrip())
+        lines.append(f"{pad(entry['service'], names)}  {bar}  {took:>{TOOK}}  {mark if entry['critical'] else ''}".rstrip())
     path = [entry["service"] for entry in entries if entry["critical"]]
     summary = f"{seconds(whole)} in all"
     if path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from devctl.cli.arguments import count
 from devctl.cli.output import print_json
-from devctl.cli.style import Style, pad
+from devctl.cli.style import Style, columns, pad
 from devctl.cli.wording import describe
 from devctl.errors import NotRunning
 
@@ -121,8 +121,6 @@ def timeline(args: Namespace, where: Where) -> int:
     elif args.json:
         print_json(entries)
     else:
-        import shutil
-
         style = Style()
-        print("\n".join(gantt.text(entries, style, shutil.get_terminal_size().columns)))
+        print("\n".join(gantt.text(entries, style, columns())))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +71,10 @@ def ports(plan: Plan, where: Where) -> list[dict[str, Any]]:
     """Every fixed port of the plan and who listens on it. `ours`: this very stack."""
     from devctl.process.ports import holder, listening
 
-    try:
-        run_id = where.client().get("/v1/status")["run_id"]
-    except NotRunning:
-        run_id = None
+    ours: dict[str, list[int]] = {}
+    with contextlib.suppress(NotRunning):
+        services = where.client().get("/v1/status")["services"]
+        ours = {item["name"]: list(item["ports"].values()) for item in services if item["pid"] is not None}
     taken = listening()
     entries = []
     for name, spec in plan.services.items():
@@ -81,8 +82,8 @@ def ports(plan: Plan, where: Where) -> list[dict[str, Any]]:
             if port is None:
                 continue
             found = holder(port) if port in taken else None
-            ours = found is not None and run_id is not None and found.run_id == run_id
-            entries.append({"service": name, "port": port, "holder": None if found is None else str(found), "ours": ours})
+            own = found is not None and found.stack == plan.name and found.service == name and port in ours.get(name, ())
+            entries.append({"service": name, "port": port, "holder": None if found is None else str(found), "ours": own})
     return entries
 
 

@@ -9,7 +9,6 @@ from argparse import Namespace
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from devctl.cli.names import unknown_service
 from devctl.control.http1 import quote
 from devctl.errors import NotReady, NotRunning, UnknownService, UsageError
 
@@ -45,10 +44,10 @@ def run(args: Namespace, where: Where) -> int:
         if args.name == "exec":
             raise where.not_running() from error
         return run_alone(args.service, words, where)
-    if args.name == "run":
-        ready_dependencies(client, args.service)
-    given = client.get(f"/v1/services/{quote(args.service)}/environment")
-    return start(given, [*given["argv"], *words] if args.name == "run" else words)
+    if args.name == "exec":
+        return start(client.get(f"/v1/services/{quote(args.service)}/environment"), words)
+    given = beside(client, args.service, where)
+    return start(given, [*given["argv"], *words])
 
 
 def start(given: dict[str, Any], argv: Sequence[str]) -> int:
@@ -64,14 +63,27 @@ def start(given: dict[str, Any], argv: Sequence[str]) -> int:
     return run_job(argv, environment, given["working_dir"])
 
 
-def ready_dependencies(client: Client, service: str) -> None:
-    """Starts what `service` depends on, and waits for it. Raises NotReady."""
-    status = client.get(f"/v1/services/{quote(service)}")
-    needed = list(status["depends_on"])
-    if not needed:
-        return
-    client.post("/v1/start", {"services": needed, "with_dependencies": True})
-    wait_ready(client, needed)
+def beside(client: Client, service: str, where: Where) -> dict[str, Any]:
+    """The environment answer for a one-off beside a running stack, what it depends on being ready.
+
+    The service need not be part of the stack: one in a profile often is a tool that is only ever run like this.
+    """
+    status = client.get("/v1/status")
+    known = {item["name"]: item for item in status["services"]}
+    if service in known:
+        ready_dependencies(client, known[service]["depends_on"])
+        return client.get(f"/v1/services/{quote(service)}/environment")
+    plan = where.plan([service])
+    ready_dependencies(client, [edge.service for edge in plan.services[service].depends_on])
+    ports = {item["name"]: item["ports"] for item in client.get("/v1/status")["services"]}
+    return alone_environment(plan, service, ports, status["run_id"])
+
+
+def ready_dependencies(client: Client, needed: Sequence[str]) -> None:
+    """Starts what a service depends on, and waits for it. Raises NotReady."""
+    if needed:
+        client.post("/v1/start", {"services": list(needed), "with_dependencies": True})
+        wait_ready(client, needed)
 
 
 def wait_ready(client: Client, services: Sequence[str]) -> None:
@@ -88,10 +100,7 @@ def run_alone(service: str, words: Sequence[str], where: Where) -> int:
     from devctl.manifest.graph import select
 
     plan = where.plan([service])
-    spec = plan.services.get(service)
-    if spec is None:
-        raise unknown_service(service, [*plan.services, *plan.available])
-    needed = [edge.service for edge in spec.depends_on if edge.service in plan.services]
+    needed = [edge.service for edge in plan.services[service].depends_on if edge.service in plan.services]
     with ExitStack() as held:
         ports: dict[str, dict[str, int]] = {}
         run_id = ""

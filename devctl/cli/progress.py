@@ -53,6 +53,11 @@ class Progress:
             for item in status["services"]
         }
 
+    def rewind(self) -> None:
+        """Before the first event of a run: everything waits."""
+        for seen in self.services.values():
+            seen.state, seen.reason = "waiting", ""
+
     def apply(self, event: Mapping[str, Any]) -> None:
         """Takes over one event."""
         name = event.get("service")

@@ -16,6 +16,8 @@ NOTHING = "nothing is running"
 
 def sentence(receipt: Receipt) -> str:
     """`3 services, 7 processes, 2 ports: all gone in 0.21 s`."""
+    if not receipt.services and not receipt.processes:
+        return "nothing was left to stop"
     parts = [plural(receipt.services, "service"), plural(receipt.processes, "process")]
     if receipt.ports:
         parts.append(plural(len(receipt.ports), "port"))

@@ -209,7 +209,8 @@ class Session:
             self._say(f"{message.error.what}")
             return 1
         text, status = message.result
-        self._say(text)
+        for line in text.splitlines():
+            self._say(line)
         if status:
             return int(status)
         if self.rules.exit_code_from is not None and self._status != INTERRUPTED:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from devctl.cli import grid
 from devctl.cli.output import print_json
 from devctl.cli.receipts import outcome_json, outcome_lines, recovered, recovery_json
-from devctl.cli.style import Style
+from devctl.cli.style import Style, columns
 from devctl.cli.where import read_json
 from devctl.control.client import Client
 from devctl.control.teardown import crash_of, recover, teardown
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser
     from devctl.cli.where import Where
 
+LOG_LOCK = ".lock"  # held by the supervisor that writes into a log directory
 ANSWER_TIMEOUT = 2.0  # seconds for each stack's status: one that hangs must not hide the others
 
 COLUMNS = (
@@ -105,7 +106,7 @@ def ls(args: Namespace, where: Where) -> int:
         state = stack.state if stack.crash is None else f"crashed: {stack.crash}"
         rows.append([stack.name, style.state(state) if stack.crash is None else style.paint(state, "red"),
                      str(len(services)) if services else "", " ".join(ports), stack.directory])  # fmt: skip
-    print("\n".join(grid.render(COLUMNS, rows, style, shutil.get_terminal_size().columns)))
+    print("\n".join(grid.render(COLUMNS, rows, style, columns())))
     return 0
 
 
@@ -181,6 +182,8 @@ def remove(stack: Stack) -> list[str]:
 def remove_logs(directory: Path, services: list[str]) -> list[str]:
     """Removes the logs of `services` with their rotated files, and the history; the directory too if it is empty then."""
     current = {f"{name}.log" for name in services} | {"events.jsonl"}
+    if not lock.is_held(directory / LOG_LOCK):  # by another stack, which writes there now
+        current.add(LOG_LOCK)
     removed = []
     with contextlib.suppress(OSError):
         for entry in sorted(directory.iterdir()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
 from argparse import Namespace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from devctl.cli import grid
 from devctl.cli.output import print_json
-from devctl.cli.style import STATE_COLOURS, Style, plural, seconds, size, timestamp
+from devctl.cli.style import STATE_COLOURS, Style, columns, plural, seconds, size, timestamp
 from devctl.errors import NotRunning
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def run(args: Namespace, where: Where) -> int:
     if args.json:
         print_json(data)
     else:
-        print("\n".join(lines(data, Style(), shutil.get_terminal_size().columns)))
+        print("\n".join(lines(data, Style(), columns())))
     return 0
 
 

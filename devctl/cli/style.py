@@ -86,6 +86,17 @@ class Style:
         return self.paint(text, STATE_COLOURS.get(state, "dim")) + " " * (width - len(text))
 
 
+def columns() -> int:
+    """The width of the terminal that standard output is, COLUMNS, or 80. (shutil's does the same for 2 ms of imports.)"""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
 def cells(text: str) -> int:
     """How many terminal cells `text` (without control sequences) takes."""
     if text.isascii():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from argparse import Namespace
@@ -18,7 +17,7 @@ from devctl.cli.planning import depends_on, patience, plan_json, plan_lines, pla
 from devctl.cli.printer import Printer
 from devctl.cli.progress import WELL, Progress
 from devctl.cli.stopped import LOG_SUFFIX
-from devctl.cli.style import Style, cells, pad, seconds, timestamp
+from devctl.cli.style import Style, cells, columns, pad, seconds, timestamp
 from devctl.cli.wording import changes
 from devctl.errors import NotRunning, StackBusy, UsageError
 
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser
     from devctl.cli.where import Where
     from devctl.control.client import Client
+    from devctl.control.launch import Launched
     from devctl.logs.record import Record
+    from devctl.paths import StackPaths
     from devctl.plan import Plan
 
 SERVE_TIMEOUT = 10.0  # seconds; the API answers some 200 ms after the launch, and only a machine in trouble needs more
@@ -60,11 +61,19 @@ def run(args: Namespace, where: Where) -> int:
         if args.json:
             print_json(plan_json(plan))
         else:
-            print("\n".join(plan_lines(plan, Style(), shutil.get_terminal_size().columns)))
+            print("\n".join(plan_lines(plan, Style(), columns())))
         return 0
     with ExitStack() as held:
-        stack = begin(args, where, held)
-        return detached(args, stack) if args.detach else foreground(args, stack)
+        launching: list[StackPaths] = []
+        try:
+            stack = begin(args, where, held, launching)
+            return detached(args, stack) if args.detach else foreground(args, stack)
+        except KeyboardInterrupt:
+            # So early that nobody listens to signals yet. Without the lease the supervisor ends what it has begun.
+            held.close()
+            for paths in launching:
+                stop_again(paths)
+            return INTERRUPTED
 
 
 def check(args: Namespace) -> None:
@@ -91,47 +100,64 @@ class Begun:
     """A stack that was started or joined.
 
     Attributes:
-        fresh: it was not running before.
+        run: of a stack that was not running before; holds the lease.
         started: services that this command has started or restarted.
+        change: what reconciling has changed, in words.
     """
 
     where: Where
     client: Client
     plan: Plan
-    fresh: bool
+    run: Launched | None
     started: tuple[str, ...]
     change: str = ""
 
+    @property
+    def fresh(self) -> bool:
+        return self.run is not None
 
-def begin(args: Namespace, where: Where, held: ExitStack) -> Begun:
-    """Launches the stack; reconciles it when it runs already. In the foreground, `held` gets the lease."""
+    def detach(self) -> None:
+        """The stack goes on without this command."""
+        if self.run is not None:
+            self.run.detach()
+
+
+def begin(args: Namespace, where: Where, held: ExitStack, launching: list[StackPaths]) -> Begun:
+    """Launches the stack; reconciles it when it runs already.
+
+    Args:
+        held: gets the lease.
+        launching: gets the stack's paths for as long as it is this command that starts it.
+    """
     client = where.client()
     try:
         running = [service["name"] for service in client.get("/v1/status")["services"]]
     except NotRunning:
         plan = plan_of(args, where)
+        launching.append(where.paths())
         try:
-            return launched(args, where, plan, client, held)
+            return launched(where, plan, client, held)
         except StackBusy:
+            launching.clear()
             # Another `up` was quicker, and its supervisor does not listen yet; or a `down` is not through yet.
             running = [service["name"] for service in serving(client)["services"]]
     plan = plan_of(args, where, running)
     return joined(args, where, plan, client, held)
 
 
-def launched(args: Namespace, where: Where, plan: Plan, client: Client, held: ExitStack) -> Begun:
+def launched(where: Where, plan: Plan, client: Client, held: ExitStack) -> Begun:
     """A new run. Raises StackBusy when there is one already."""
     from devctl.control.launch import launch
 
-    # No lease for `up -d`: killed while it waits, it leaves a stack that `down` finds.
-    run = launch(plan, where.paths(), lease=not args.detach)
+    # `up -d` has a lease too, until it is through: whatever ends it before, what it has begun ends as well.
+    run = launch(plan, where.paths(), lease=True)
     held.callback(run.close)
     if run.recovery is not None:
         from devctl.cli.receipts import recovered
 
         print("\n".join(recovered(run.recovery)), file=sys.stderr)
     run.wait_serving()
-    return Begun(where, client, plan, True, tuple(plan.services))
+    return Begun(where, client, plan, run, tuple(plan.services))
 
 
 def joined(args: Namespace, where: Where, plan: Plan, client: Client, held: ExitStack) -> Begun:
@@ -141,7 +167,7 @@ def joined(args: Namespace, where: Where, plan: Plan, client: Client, held: Exit
     if not args.detach:
         held.callback(client.lease().close)
     answer = client.post("/v1/reload", {"plan": to_json(plan), "no_deps": args.no_deps})
-    return Begun(where, client, plan, False, (*answer["started"], *answer["restarted"]), changes(answer) or "nothing has changed")
+    return Begun(where, client, plan, None, (*answer["started"], *answer["restarted"]), changes(answer) or "nothing has changed")
 
 
 def serving(client: Client) -> dict[str, Any]:
@@ -161,6 +187,8 @@ def progress_of(stack: Begun) -> tuple[Progress, Iterable[dict[str, Any]]]:
     progress = Progress(depends_on(stack.plan))
     past = [] if stack.fresh else stack.client.get("/v1/events")["events"]
     progress.take(stack.client.get("/v1/status"))
+    if stack.fresh:
+        progress.rewind()
     return progress, stack.client.events(past[-1]["id"] if past else 0)
 
 
@@ -171,6 +199,7 @@ def detached(args: Namespace, stack: Begun) -> int:
     if stack.change and not args.json:
         print(stack.change, file=sys.stderr)
     if args.no_wait:
+        stack.detach()
         return summary(args, stack.client.get("/v1/status"), None)
     timeout = patience(stack.plan) if args.timeout is None else args.timeout
     began = time.monotonic()
@@ -178,6 +207,7 @@ def detached(args: Namespace, stack: Begun) -> int:
     outcome = Startup(progress, timeout, lambda: stack.client.get("/v1/status"), quiet=args.json).wait(events)
     if outcome is Outcome.INTERRUPTED:
         return undo(stack)
+    stack.detach()
     status = stack.client.get("/v1/status")
     code = summary(args, status, time.monotonic() - began)
     missing = [service for service in status["services"] if service["state"] not in WELL]
@@ -196,15 +226,21 @@ def detached(args: Namespace, stack: Begun) -> int:
 def undo(stack: Begun) -> int:
     """Ctrl-C while waiting: stops what this command has started."""
     if stack.fresh:
-        from devctl.cli.down import teardown
-
-        print("stopping what was started", file=sys.stderr)
-        text, _ = teardown(stack.where.paths())
-        print(text, file=sys.stderr)
+        stop_again(stack.where.paths())
     elif stack.started:
         print(f"stopping {', '.join(stack.started)}", file=sys.stderr)
         stack.client.post("/v1/stop", {"services": list(stack.started)})
     return INTERRUPTED
+
+
+def stop_again(paths: StackPaths) -> None:
+    """Stops a stack that this command has started, and says so."""
+    from devctl.cli.down import teardown
+
+    print("stopping what was started", file=sys.stderr)
+    text, _ = teardown(paths)
+    if text:
+        print(text, file=sys.stderr)
 
 
 def summary(args: Namespace, status: dict[str, Any], took: float | None) -> int:

@@ -149,9 +149,7 @@ class Client:
             except (OSError, ProtocolError) as error:
                 raise self._trouble(error) from error
 
-    def _open(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float, headers: Mapping[str, str]
-    ) -> Exchange:
+    def _open(self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float, headers: Mapping[str, str]) -> Exchange:
         """A request whose answer is a success; an error in the answer is raised."""
         try:
             connection = connect(self.socket_path, min(timeout, self.timeout))

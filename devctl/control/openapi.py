@@ -112,9 +112,7 @@ def document() -> dict[str, Any]:
             "version": __version__,
             "description": "A running stack. Errors have the shape of `Error`; unknown keys and parameters are refused.",
         },
-        "paths": {
-            path: {method: _operation(path, method) for method in methods} for path, methods in sorted(_OPERATIONS.items())
-        },
+        "paths": {path: {method: _operation(path, method) for method in methods} for path, methods in sorted(_OPERATIONS.items())},
         "components": {
             "schemas": COMPONENTS,
             "responses": {"Error": {"description": "It was refused or failed.", "content": {_JSON: {"schema": ref("Error")}}}},
@@ -126,9 +124,7 @@ def document() -> dict[str, Any]:
 
 def _operation(path: str, method: str) -> dict[str, Any]:
     summary, content, query, body = _OPERATIONS[path][method]
-    in_path = [
-        {"name": name, "in": "path", "required": True, "schema": STRING} for name in re.findall(r"\{(\w+)\}", path)
-    ]
+    in_path = [{"name": name, "in": "path", "required": True, "schema": STRING} for name in re.findall(r"\{(\w+)\}", path)]
     operation: dict[str, Any] = {
         "summary": summary,
         "operationId": "_".join([method, *re.findall(r"\w+", path)]),

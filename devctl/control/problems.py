@@ -1,6 +1,6 @@
 """Errors on their way over the API: an exception becomes JSON at the server and the same exception again at the client.
 
-    {"error": {"code": "unknown_service", "message": "…", "mend": "…", "exit_status": 2}}
+{"error": {"code": "unknown_service", "message": "…", "mend": "…", "exit_status": 2}}
 """
 
 from __future__ import annotations

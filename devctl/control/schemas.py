@@ -89,9 +89,7 @@ COMPONENTS: dict[str, Schema] = {
             "run_id": STRING,
             "state": {"type": "string", "enum": [state.value for state in StackState]},
             "started_at": TIME,
-            "supervisor": obj(
-                {"pid": INTEGER, "guard_pid": INTEGER, "sweeper_pid": INTEGER, "socket": STRING, "version": STRING}
-            ),
+            "supervisor": obj({"pid": INTEGER, "guard_pid": INTEGER, "sweeper_pid": INTEGER, "socket": STRING, "version": STRING}),
             "services": array(ref("ServiceStatus")),
         }
     ),

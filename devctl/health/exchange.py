@@ -61,7 +61,8 @@ class Exchange:
             except h11.ProtocolError as error:
                 raise ExchangeFailed(f"the answer is not valid HTTP: {excerpt(str(error))}") from None
             except OSError as error:
-                raise ExchangeFailed(f"{_trouble(error)}{self.received()}") from None
+                when = " in the TLS handshake" if self._encrypting else ""
+                raise ExchangeFailed(f"{_trouble(error)}{when}{self.received()}") from None
 
     async def body(self, limit: int, deadline: float) -> str:
         """What came of the body until its end, `limit` bytes on the wire, `deadline` or an error, whichever is first."""

@@ -61,7 +61,7 @@ class Prober:
 
 async def probe_once(
     probe: Probe,
-    timeout: float,  # noqa: ASYNC109 - it is the probe's own, as in the manifest
+    timeout: float,
     *,
     run_exec: ExecRunner | None = None,
 ) -> ProbeResult:

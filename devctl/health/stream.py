@@ -50,10 +50,6 @@ class Stream:
                 self.received += len(data)
                 return data
 
-    def detach(self) -> socket.socket:
-        """The same connection as a socket of the caller's; this object is closed."""
-        return socket.socket(fileno=self._socket.detach())
-
     def close(self) -> None:
         self._socket.close()
 

@@ -10,12 +10,12 @@ from devctl.health.stream import CHUNK, Stream, StreamFailed, ready
 
 
 class TlsStream(Stream):
-    """A `Stream` that encrypts. Errors of TLS itself are StreamFailed as well."""
+    """A `Stream` that encrypts, over one that is not to be used any more. Errors of TLS itself are StreamFailed as well."""
 
     _socket: ssl.SSLSocket
 
     def __init__(self, stream: Stream, host: str) -> None:
-        plain = stream.detach()
+        plain = stream._socket  # wrap_socket takes its descriptor over, and its being non-blocking
         try:
             encrypted = _unverified_context().wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
         except (OSError, ValueError) as error:

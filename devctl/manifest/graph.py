@@ -95,7 +95,7 @@ def unknown_service(name: str, plan: Plan) -> UnknownService:
 
 def restrict(plan: Plan, chosen: Collection[str]) -> Plan:
     """`plan` with only the services in `chosen`; edges to others go, references to others become what they stand for."""
-    if len(chosen) == len(plan.services):
+    if all(name in chosen and all(edge.service in chosen for edge in spec.depends_on) for name, spec in plan.services.items()):
         return plan
     services = {}
     for name, spec in plan.services.items():

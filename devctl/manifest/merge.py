@@ -41,24 +41,27 @@ def _merge_values(base: Node, over: Node, key: Key) -> Node:
     if key.merge in ("table", "probe") and isinstance(key.form, Table):
         return merge(base, over, key.form)
     if key.merge == "table" and isinstance(key.form, MapOf) and isinstance(key.form.value, Table):
-        return _merge_maps(base, over, key.form.value)
+        return _merge_maps(base, over, key.form.value, empty_changes=False)
     if key.merge in ("map", "names", "probe"):
-        return _merge_maps(base, over, None)
+        return _merge_maps(base, over, None, empty_changes=key.name != "depends_on")
     return over
 
 
-def _merge_maps(base: Mapping, over: Mapping, table: Table | None) -> Mapping:
-    """By key; values that are both maps merge too, as `table` says when there is one."""
+def _merge_maps(base: Mapping, over: Mapping, table: Table | None, *, empty_changes: bool) -> Mapping:
+    """By key; values that are both maps merge too, as `table` says when there is one.
+
+    A value that is nothing means something in an environment (pass it through), and nothing for a service or a dependency.
+    """
     entries: Entries = dict(base.entries)
     for name, (key, value) in over.entries.items():
         before = entries.get(name)
         if value.tag == "!reset":
             entries.pop(name, None)
         elif before and isinstance(before[1], Mapping) and isinstance(value, Mapping) and value.tag != "!override":
-            merged = merge(before[1], value, table) if table else _merge_maps(before[1], value, None)
+            merged = merge(before[1], value, table) if table else _merge_maps(before[1], value, None, empty_changes=True)
             entries[name] = (key, merged)
-        elif before and table and isinstance(value, Scalar) and value.null:
-            continue  # `router:` without anything under it
+        elif before and not empty_changes and isinstance(value, Scalar) and value.null:
+            continue
         else:
             entries[name] = (key, value)
     return Mapping(over.source, over.line, over.column, entries)

@@ -33,7 +33,7 @@ except ImportError:  # PyYAML was built without libyaml: the same hooks, twenty 
 
 
 MAX_DEPTH = 60  # a manifest nests about 8 deep; libyaml recurses in C, where too deep is a crash
-MAX_NODES = 400_000  # 10,000 services of 40 nodes; about half a second
+MAX_NODES = 250_000  # 10,000 services of 25 nodes; about half a second
 MAX_EXPANDED = 1_000_000  # the same once every alias is written out
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE_TAGS = frozenset({"!reset", "!override"})

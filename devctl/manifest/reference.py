@@ -81,7 +81,7 @@ the earlier file had, `!override` replaces it whole. Relative paths start at the
 
 ## Limits
 
-A file has at most 1 MB in UTF-8, 60 levels and 400,000 values; a stack at most 10,000 services. A name has at most 63
+A file has at most 1 MB in UTF-8, 60 levels and 250,000 values; a stack at most 10,000 services. A name has at most 63
 letters, digits, `_`, `.` and `-`.
 """
 

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from devctl import Stack
+from devctl.control.teardown import teardown
 from devctl.errors import DevctlError, ManifestError, NotReady, NotRunning, StackBusy, StackError, UnknownService, UsageError
 from devctl.model import ServiceState, StackState
+from devctl.paths import stack_paths
 from tests.api.project import alive, pid_of, write
 
 WEB = """
@@ -27,6 +29,7 @@ services:
   worker:
     command: [{python}, -c, "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"]
     depends_on: [web]
+    healthcheck: {{log: ^pid}}
 """
 FAILING = """
 services:
@@ -211,7 +214,8 @@ def test_killed_process_takes_its_stack_along(project: Callable[[str], Path]) ->
         "with Stack(sys.argv[1]) as stack:\n"
         "    stack.wait_ready()\n    print(stack['sleeper'].status.pid, flush=True)\n    time.sleep(600)\n"
     )
-    holder = subprocess.Popen([sys.executable, "-c", script, str(project(SLEEPER))], stdout=subprocess.PIPE, text=True)
+    manifest = project(SLEEPER)
+    holder = subprocess.Popen([sys.executable, "-c", script, str(manifest)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     try:
         pidfd = os.pidfd_open(int(holder.stdout.readline()))
@@ -221,6 +225,7 @@ def test_killed_process_takes_its_stack_along(project: Callable[[str], Path]) ->
         holder.stdout.close()
     assert select.select([pidfd], [], [], 30)[0], "the service is still alive"
     os.close(pidfd)
+    teardown(stack_paths(manifest))  # waits for supervisor, guard and sweeper too
 
 
 def test_forked_child_neither_holds_nor_ends_the_stack(project: Callable[[str], Path]) -> None:

@@ -139,12 +139,14 @@ class FakeSupervisor:
 
     async def shutdown(self, *, force: bool = False) -> Receipt:
         self.calls.append(("shutdown", force))
+        self.wake()
         await self.shutdown_gate.wait()
         survivor = Survivor(7, "sudo thing", "not permitted")
         return Receipt(services=2, processes=5, ports=(8888,), seconds=0.25, killed=1, survivors=(survivor,))
 
     async def wait(self, names: Sequence[str], condition: WaitFor) -> dict[str, Any]:
         self.waiting += 1
+        self.wake()
         try:
             while True:
                 changed = self._changed

@@ -51,6 +51,23 @@ class Running:
 
         return self.do(run)
 
+    def cut(self) -> None:
+        """Breaks every connection off."""
+        self.call(lambda: [protocol.transport.abort() for protocol in self._state().connections])
+
+    def die(self) -> None:
+        """As a supervisor that is killed: no listener, no connection, no goodbye."""
+        self.call(self.server._listeners[0]._server.close)
+        self.socket_path.unlink()
+        self.cut()
+
+    def until_idle(self) -> None:
+        """Waits until no connection and no request is left."""
+        self.do(self.server._listeners[0]._drained)
+
+    def _state(self) -> Any:
+        return self.server._listeners[0]._state
+
     def close_server(self) -> None:
         self.do(lambda: self.server.close())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import selectors
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from devctl.control import listener
@@ -102,11 +102,7 @@ def test_close_delivers_the_pending_shutdown(start: Start) -> None:
         running.supervisor.shutdown_gate.set()
         await running.server.close()
 
-    # The fake wakes nobody when it is called; the event does.
-    running.begin(end)
-    while not running.supervisor.calls:
-        running.call(running.supervisor.wake)
-    running.call(running.supervisor.wake)
+    running.do(end)
     asking.join(GUARD)
     assert answers[0]["processes"] == 5
     assert running.supervisor.calls == [("shutdown", True)]
@@ -119,8 +115,7 @@ def test_close_cuts_what_does_not_end(start: Start) -> None:
     asking = socket.socket(socket.AF_UNIX)
     asking.connect(str(running.socket_path))
     asking.sendall(b"POST /v1/shutdown HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-    while not running.supervisor.calls:
-        running.call(running.supervisor.wake)
+    running.do(lambda: running.supervisor.until(lambda: running.supervisor.calls))
     running.do(lambda: running.server.close(grace=0.05))
     asking.settimeout(GUARD)
     assert _received(asking) == b""
@@ -210,7 +205,13 @@ def test_silent_connection_is_closed(start: Start, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"\x00\xff\x16\x03\x01garbage\r\n\r\n", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"GET /" + b"a" * 200_000, b"\r\n" * 1000],
+    [
+        b"\x00\xff\x16\x03\x01garbage\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /" + b"a" * 200_000,
+        b"\r\n" * 1000,
+    ],
     ids=["binary", "half a request", "negative length", "endless target", "empty lines"],
 )
 def test_garbage_is_survived(running: Running, garbage: bytes) -> None:
@@ -224,16 +225,14 @@ def test_garbage_is_survived(running: Running, garbage: bytes) -> None:
     assert running.client.get("/health")["status"] == "ok"
 
 
-def test_keep_alive_serves_several_requests(running: Running) -> None:
-    """One connection can be used again, as httpx does, and every answer has a date."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(GUARD)
-        connection.connect(str(running.socket_path))
+def test_httpx_is_served(running: Running) -> None:
+    """Another client, with connections that are kept, is served too, and every answer has a date."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(running.socket_path)), base_url="http://devctl") as client:
         for _ in range(3):
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            head, _, body = connection.recv(4096).partition(b"\r\n\r\n")
-            assert b"\r\ndate: " in head
-            assert json.loads(body)["status"] == "ok"
+            answer = client.get("/health")
+            assert answer.json()["status"] == "ok"
+            assert "date" in answer.headers
+        assert client.head("/v1/status").status_code == 200
 
 
 def test_bug_in_the_supervisor_is_answered(running: Running) -> None:

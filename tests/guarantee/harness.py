@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -192,8 +193,13 @@ class Devctl:
         return answer
 
     def note_trio(self) -> Trio:
-        """Asks for the pids of supervisor, guard and sweeper and remembers them."""
-        info = self.status()["supervisor"]
+        """Asks for the pids of supervisor, guard and sweeper and remembers them. A service may be there a moment before the control
+        API is: then it asks again."""
+        end = time.monotonic() + HANG_GUARD
+        while (asked := self.run("status", "--json", status=None)).returncode != 0 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert asked.returncode == 0, asked
+        info = json.loads(asked.stdout)["supervisor"]
         pids = [info[key] for key in ("pid", "guard_pid", "sweeper_pid")]
         self.trio = Trio(*((pid, start_time(pid)) for pid in pids))
         return self.trio

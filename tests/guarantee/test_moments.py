@@ -237,11 +237,22 @@ def test_status_after_everything_is_gone(devctl: Devctl) -> None:
     devctl.run("status", status=3)
 
 
+def test_status_as_soon_as_a_service_runs(devctl: Devctl) -> None:
+    """A stack whose first service is already in position is running: `status` says so, it does not exit 3."""
+    devctl.write(devctl.cast(OBEDIENT))
+    up = devctl.popen("up", "-d")
+    devctl.await_in_position()
+    devctl.run("status")
+    finish(up)
+    devctl.run("down")
+
+
 def test_receipt_counts(devctl: Devctl) -> None:
     """The receipt of `down --json` names no survivors and counts the services."""
     devctl.write(devctl.cast(OBEDIENT, DAEMON, DEAF))
     devctl.up()
-    receipt = json.loads(devctl.run("down", "--json").stdout)
-    assert receipt["services"] == 3
-    assert receipt["survivors"] == []
-    assert receipt["processes"] >= 4
+    said = json.loads(devctl.run("down", "--json").stdout)
+    assert said["clean"]
+    assert said["survivors"] == []
+    assert said["receipt"]["services"] == 3
+    assert said["receipt"]["processes"] >= 4

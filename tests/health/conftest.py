@@ -131,7 +131,7 @@ class Server:
 Serve = Callable[..., Server]
 
 
-@pytest.fixture()
+@pytest.fixture
 def serve() -> Iterator[Serve]:
     """serve(sin, host=…, port=…, tls=…) starts a server that ends with the test."""
     with contextlib.ExitStack() as stack:
@@ -144,7 +144,7 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
-@pytest.fixture()
+@pytest.fixture
 def free_port() -> Iterator[int]:
     """A port that is held but not listened on: a connection to it is refused."""
     with socket.socket() as holder:
@@ -155,7 +155,7 @@ def free_port() -> Iterator[int]:
 Ask = Callable[..., ProbeResult]
 
 
-@pytest.fixture()
+@pytest.fixture
 def ask() -> Ask:
     """ask(probe, timeout) asks once in an event loop of its own."""
 

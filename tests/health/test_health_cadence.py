@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +31,7 @@ def probe_times(cadence: StartCadence, seconds: float, duration: float, crowd: i
 def test_the_gap_is_never_longer_than_promised(started: float, duration: float, crowd: int) -> None:
     """From the end of one probe to the start of the next are at most 100 ms, whoever else is starting."""
     times = probe_times(StartCadence(started), 60, duration, crowd)
-    assert all(later - earlier - duration <= LONGEST_GAP + ROUNDING for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier - duration <= LONGEST_GAP + ROUNDING for earlier, later in pairwise(times))
 
 
 @given(started=CLOCK)

@@ -70,5 +70,3 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     directory.mkdir()
     monkeypatch.chdir(directory)
     return Workspace(directory)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -119,10 +120,8 @@ def test_later_files_win(tmp_path: Path) -> None:
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet="AB=:'\"\\$#{} \n\r\t-?x", max_size=100).map(str.encode)))
 def test_never_breaks(tmp_path: Path, content: bytes) -> None:
     """Any bytes are read or refused."""
-    try:
-        read(tmp_path, content)
-    except ManifestError as error:
-        assert error.problems
+    with contextlib.suppress(ManifestError):
+        assert isinstance(read(tmp_path, content), dict)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

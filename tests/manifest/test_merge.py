@@ -72,11 +72,14 @@ def test_dependencies_merge_by_name(workspace: Workspace, over: str) -> None:
 
 def test_lists_are_appended(workspace: Workspace) -> None:
     """Env files, profiles and exit codes grow."""
-    spec = web(workspace, "env_file: a.env, success_exit_codes: [0]", "env_file: [{path: b.env, required: false}], success_exit_codes: [3]") if (
-        workspace.write("a.env", "A=1")
-    ) else None
-    assert spec is not None
-    assert spec.env_files == (EnvFile(str(workspace.directory / "a.env")), EnvFile(str(workspace.directory / "b.env"), required=False))
+    workspace.write("a.env", "A=1")
+    spec = web(
+        workspace, "env_file: a.env, success_exit_codes: [0]", "env_file: [{path: b.env, required: false}], success_exit_codes: [3]"
+    )
+    assert spec.env_files == (
+        EnvFile(str(workspace.directory / "a.env")),
+        EnvFile(str(workspace.directory / "b.env"), required=False),
+    )
     assert spec.success_exit_codes == (0, 3)
 
 

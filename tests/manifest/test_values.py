@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,14 +13,25 @@ from devctl.manifest.values import format_duration, format_size, parse_duration,
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("500ms", 0.5), ("1m30s", 90), ("1.5s", 1.5), ("0", 0), ("0s", 0), ("2h", 7200), ("1d", 86400), (".5s", 0.5), ("100us", 0.0001), ("1h1m1s1ms", 3661.001)],
+    [
+        ("500ms", 0.5),
+        ("1m30s", 90),
+        ("1.5s", 1.5),
+        ("0", 0),
+        ("0s", 0),
+        ("2h", 7200),
+        ("1d", 86400),
+        (".5s", 0.5),
+        ("100us", 0.0001),
+        ("1h1m1s1ms", 3661.001),
+    ],
 )
 def test_duration(text: str, seconds: float) -> None:
     """Compose's forms and fractions are read as seconds."""
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "1", "s", "1 s", "-1s", "1s ", "1S", "1e3s", "1..5s", "١s", "9" * 200 + "s", "1s\n"])
+@pytest.mark.parametrize("text", ["", "1", "s", "1 s", "-1s", "1s ", "1S", "1e3s", "1..5s", "\u0661s", "9" * 200 + "s", "1s\n"])
 def test_no_duration(text: str) -> None:
     """Anything else is refused."""
     with pytest.raises(ValueError, match=r"^"):
@@ -36,10 +49,8 @@ def test_duration_round_trip(milliseconds: int) -> None:
 def test_parsing_raises_only_value_error(text: str) -> None:
     """No text breaks the parsers in another way."""
     for parse in (parse_duration, parse_size):
-        try:
+        with contextlib.suppress(ValueError):
             assert parse(text) >= 0
-        except ValueError:
-            pass
 
 
 @pytest.mark.parametrize(
