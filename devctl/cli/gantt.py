@@ -40,7 +40,8 @@ def text(entries: Sequence[Entry], style: Style, width: int) -> list[str]:
             took = entry["state"]
         else:
             solid = max(1, end - started)
-            started = min(started, room - solid)
+            started = min(started, room - solid)  # what has begun just now is one cell, and that must fit
+            begin = min(begin, started)
             colours = ("red",) if entry["state"] in ("failed", "unhealthy") else ("yellow",) if entry["critical"] else ("green",)
             bar = " " * begin + style.paint(wait * max(0, started - begin), "dim") + style.paint(work * solid, *colours)
             bar += " " * (room - max(begin, started) - solid)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from devctl.cli.arguments import count
 from devctl.cli.output import print_json
+from devctl.cli.stopped import EVENTS_FILE, log_directory
 from devctl.cli.style import Style, columns, pad
 from devctl.cli.wording import describe
 from devctl.errors import NotRunning
@@ -65,6 +66,9 @@ def show(event: dict[str, Any], style: Style, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(event, ensure_ascii=False))
         return
+    if event["type"] == "gap":
+        print(f"… events after {event['after']} are only in {EVENTS_FILE} any more; going on with {event['resumes_at']}")
+        return
     clock = event["time"].partition("T")[2].rstrip("Z")[:12]
     service = event["service"] or "(stack)"
     print(f"{style.paint(clock, 'dim')}  {pad(service, 12)}  {describe(event)}")
@@ -72,8 +76,6 @@ def show(event: dict[str, Any], style: Style, *, as_json: bool) -> None:
 
 def last_run(where: Where) -> list[dict[str, Any]]:
     """The events of the last run, from the file that outlives it."""
-    from devctl.cli.stopped import EVENTS_FILE, log_directory
-
     found: list[dict[str, Any]] = []
     for event in stored_events(log_directory(where) / EVENTS_FILE):
         if event["type"] == "run_started":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,11 @@ class EventsEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderGone:
+    """Nobody reads our output any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Work given to `Inbox.work` is done: with a result, or an error."""
 
@@ -55,7 +61,7 @@ class Finished:
     error: Exception | None
 
 
-Message = Signalled | Happened | EventsEnded | Finished
+Message = Signalled | Happened | EventsEnded | ReaderGone | Finished
 
 
 class Inbox:
@@ -101,6 +107,17 @@ class Inbox:
 
         self._log_thread = threading.Thread(target=fetch, daemon=True, name="logs")
         self._log_thread.start()
+
+    def reader(self, pipe: int) -> None:
+        """Watches the writing end of a pipe for the end of its reader."""
+
+        def watch() -> None:
+            poller = select.poll()
+            poller.register(pipe, 0)  # POLLERR comes unasked
+            poller.poll()
+            self._queue.put(ReaderGone())
+
+        threading.Thread(target=watch, daemon=True, name="reader").start()
 
     def work(self, label: str, what: Callable[[], Any]) -> None:
         """Does something slow in a thread; a Finished with this label follows."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devctl.cli.arguments import count
+from devctl.cli.output import pipe_out
 from devctl.cli.printer import Printer
 from devctl.cli.stopped import EVENTS_FILE, log_directory, log_files, log_order
 from devctl.errors import UsageError
@@ -60,7 +61,16 @@ def run(args: Namespace, where: Where) -> int:
     if args.follow:
         from devctl.logs.follow import follow
 
-        for records in follow(choose, tick=TICK, tail=args.tail, since=since, grep=args.grep, level=args.level, stream=args.stream):
+        for records in follow(
+            choose,
+            tick=TICK,
+            stop=pipe_out(),
+            tail=args.tail,
+            since=since,
+            grep=args.grep,
+            level=args.level,
+            stream=args.stream,
+        ):
             show(records)
         return 0
     from devctl.logs.query import CONTEXT_LINES, read

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from devctl.cli.inbox import EventsEnded, Finished, Happened, Inbox, Signalled
+from devctl.cli.inbox import EventsEnded, Finished, Happened, Inbox, ReaderGone, Signalled
 from devctl.cli.live import FRAME, LiveArea, spinner
+from devctl.cli.output import pipe_out
 from devctl.cli.printer import Printer
 from devctl.cli.progress import ENDED, WELL, Progress
 from devctl.cli.style import seconds
@@ -101,6 +102,8 @@ class Session:
         # The terminal is gone, and with this process the lease: the supervisor stops the stack.
         signal.signal(signal.SIGHUP, lambda *_: os._exit(HANG_UP))
         signal.signal(signal.SIGCONT, lambda *_: self._resumed())
+        if (pipe := pipe_out()) is not None:
+            self.inbox.reader(pipe)
         self.inbox.logs(logs)
         self.inbox.events(events)
         try:
@@ -123,17 +126,25 @@ class Session:
             self._interrupted()
         elif isinstance(message, Happened):
             self._event(message.event)
+        elif isinstance(message, ReaderGone):
+            self._fall_silent()
         elif isinstance(message, EventsEnded):
             return self._supervisor_ended(message)
         elif isinstance(message, Finished) and message.label == "status":
             self._next_ask = time.monotonic() + ASK
             if message.error is None:
                 self.progress.refine(message.result)
+        elif isinstance(message, Finished) and message.label == "resync":
+            if message.error is None:
+                self.progress.take(message.result)
         elif isinstance(message, Finished):
             return self._torn_down(message)
         return None
 
     def _event(self, event: dict[str, Any]) -> None:
+        if event["type"] == "gap":  # we were stopped (Ctrl-Z) for so long that the supervisor has forgotten what we missed
+            self.inbox.work("resync", self._ask_status)
+            return
         self.progress.apply(event)
         service = event.get("service")
         if service is not None:
@@ -268,8 +279,11 @@ class Session:
         try:
             write()
         except BrokenPipeError:
-            self._silenced = True
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if self._stopping_since is None:
-                self._stop("", 0)
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self._silenced = True
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if self._stopping_since is None:
+            self._stop("", 0)

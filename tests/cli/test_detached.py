@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.driver import Project, free_port, is_alive, read_until
+from tests.cli.driver import DEVCTL, HANG, Project, free_port, is_alive, read_until
 
 STACK = """
 name: demo
@@ -106,6 +107,15 @@ def test_logs_follow_over_a_restart(running: Project) -> None:
         follower.send_signal(signal.SIGINT)
         assert follower.wait(timeout=30) == 130
         follower.communicate()
+
+
+def test_logs_follow_ends_with_its_reader(running: Project) -> None:
+    """`logs -f | head -1` ends though nothing more is written."""
+    result = subprocess.run(
+        ["bash", "-c", f"{DEVCTL} logs -f task | head -1"],
+        cwd=running.root, env=running.environment, capture_output=True, text=True, timeout=HANG,
+    )  # fmt: skip
+    assert result.stdout == "task | done\n"
 
 
 def test_stop_and_start(running: Project) -> None:
@@ -230,8 +240,8 @@ def test_up_reconciles_a_running_stack(running: Project) -> None:
     """New services are started, changed ones restarted, removed ones stopped, the others left alone."""
     pid = running.json("status", "web")["services"][0]["pid"]
     text = (running.root / "services.yaml").read_text()
-    text = text.replace("hello from work", "changed").replace("task: {command: echo done, oneshot: true}", "new: {command: sleep 9}")
-    running.write(text)
+    text = text.replace("task: {command: echo done, oneshot: true}", "new: {command: sleep 9}")
+    running.write(text.replace("hello from work", "changed"))
     result = running.run("up", "-d")
     assert "started new" in result.stderr
     assert "restarted work" in result.stderr

@@ -66,14 +66,14 @@ def test_leaves_when_told(adversary: Adversary, stage: Stage, played: subprocess
     assert await_nobody(Wanted((stage.marker,)), [stage.pulse], timeout=10) == []
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["leader_thread_exited"]], ids=str, indirect=True)
+@pytest.mark.parametrize("adversary", [ADVERSARIES["leader_thread_exited"]], ids=lambda adversary: adversary.name, indirect=True)
 def test_a_zombie_with_threads_is_found(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """A thread-group leader that has exited is in state Z, and still counts as alive."""
     assert stat_fields(played.pid)[0] == b"Z"
     assert [found.pid for found in scan(Wanted((stage.marker,)))] == [played.pid]
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["forgetful_daemon"]], ids=str, indirect=True)
+@pytest.mark.parametrize("adversary", [ADVERSARIES["forgetful_daemon"]], ids=lambda adversary: adversary.name, indirect=True)
 def test_the_forgetful_daemon_has_forgotten(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """It has no environment, no descriptors, another session and another parent."""
     (daemon,) = [found.pid for found in scan(Wanted((stage.marker,))) if found.command.endswith("forgotten")]
@@ -83,14 +83,14 @@ def test_the_forgetful_daemon_has_forgotten(stage: Stage, played: subprocess.Pop
     assert int(stat_fields(daemon)[1]) != played.pid
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["washes_its_dye"]], ids=str, indirect=True)
+@pytest.mark.parametrize("adversary", [ADVERSARIES["washes_its_dye"]], ids=lambda adversary: adversary.name, indirect=True)
 def test_the_dye_is_washed_off(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """The daemon's limit is lower than any dye."""
     (daemon,) = [found.pid for found in scan(Wanted((stage.marker,))) if found.command.endswith("washed")]
     assert resource.prlimit(daemon, resource.RLIMIT_RTTIME)[1] == 1 << 40
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["fork_tree_while_stopping"]], ids=str, indirect=True)
+@pytest.mark.parametrize("adversary", [ADVERSARIES["fork_tree_while_stopping"]], ids=lambda adversary: adversary.name, indirect=True)
 def test_the_tree_grows_to_150(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """After a TERM to the leader there are more than 150 processes."""
     played.terminate()
@@ -101,7 +101,7 @@ def test_the_tree_grows_to_150(stage: Stage, played: subprocess.Popen[bytes]) ->
     pytest.fail(f"only {len(scan(Wanted((stage.marker,))))}")
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["mutual_respawn"]], ids=str, indirect=True)
+@pytest.mark.parametrize("adversary", [ADVERSARIES["mutual_respawn"]], ids=lambda adversary: adversary.name, indirect=True)
 def test_the_pair_respawns(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """Killing one of the pair brings another pid."""
     wanted = Wanted((stage.marker,))

@@ -30,7 +30,10 @@ CASES: list[tuple[str, str, str, str]] = [
     ("self-dependency", "services: {a: {command: sleep 1, depends_on: [‸a]}}", "depends on itself", "remove"),
     (
         "cycle",
-        "services:\n  a: {command: sleep, depends_on: [b]}\n  b: {command: sleep, depends_on: [c]}\n  c: {command: sleep, depends_on: [‸a]}",
+        """services:
+ a: {command: sleep, depends_on: [b]}
+ b: {command: sleep, depends_on: [c]}
+ c: {command: sleep, depends_on: [‸a]}""",
         "a → b → c → a",
         "remove one",
     ),
