@@ -1,11 +1,11 @@
 """Where a stack's runtime files are: lock, socket, state; one short directory for each manifest.
 
-    <runtime>/devctl/<16 hex digits of the manifest's real path>/
-        lock          flock'ed by guard and supervisor for as long as one of them lives
-        state.json    who runs what (see devctl.process.record)
-        stack.json    name, directory, files and log directory; stays after `down`
-        socket        the control API
-        notify-…      sockets of notify health checks
+<runtime>/devctl/<16 hex digits of the manifest's real path>/
+    lock          flock'ed by guard and supervisor for as long as one of them lives
+    state.json    who runs what (see devctl.process.record)
+    stack.json    name, directory, files and log directory; stays after `down`
+    socket        the control API
+    notify-…      sockets of notify health checks
 """
 
 from __future__ import annotations

@@ -301,9 +301,7 @@ def _service(data: Mapping[str, Any]) -> ServiceSpec:
             **data,
             "argv": tuple(data["argv"]),
             "env_files": tuple(EnvFile(**item) for item in data["env_files"]),
-            "depends_on": tuple(
-                Dependency(**{**item, "condition": Condition(item["condition"])}) for item in data["depends_on"]
-            ),
+            "depends_on": tuple(Dependency(**{**item, "condition": Condition(item["condition"])}) for item in data["depends_on"]),
             "healthcheck": None if check is None else HealthCheck(**{**check, "probe": _probe(check["probe"])}),
             "restart": RestartPolicy(**{**data["restart"], "mode": RestartMode(data["restart"]["mode"])}),
             "stop_command": None if stop is None else tuple(stop),

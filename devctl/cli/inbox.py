@@ -1,7 +1,6 @@
 """Everything a foreground command listens to, in one queue: log records, events, signals, finished work.
 
-Threads only fetch; all decisions and all output are the main thread's. A signal handler may run in the middle of anything, so it
-does nothing but put into a SimpleQueue, which is made for that (its `put` is reentrant).
+Threads only fetch; all decisions and all output are the main thread's.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ import queue
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from devctl.errors import DevctlError
@@ -73,14 +71,28 @@ class Inbox:
         self._log_thread: threading.Thread | None = None
         self._stop_read, self._stop_write = os.pipe()
 
-    def catch(self, *signals: signal.Signals) -> None:
-        """These signals become messages from now on."""
+    def catch(self, *signals: signal.Signals, at_once: Mapping[int, Callable[[], Any]] | None = None) -> None:
+        """These signals become messages from now on; those of `at_once` call their function, in a thread.
 
-        def handler(number: int, frame: FrameType | None) -> None:
-            self._queue.put(Signalled(number))
+        A Python handler runs in the main thread only, and not before that wakes: a signal that arrives just before it falls asleep
+        on the queue would wait for the next message. The wake-up descriptor is written by the C handler itself.
+        """
+        calls = dict(at_once or {})
+        read, write = os.pipe()
+        os.set_blocking(write, False)
 
-        for number in signals:
-            signal.signal(number, handler)
+        def listen() -> None:
+            while numbers := os.read(read, 64):
+                for number in numbers:
+                    if number in calls:
+                        calls[number]()
+                    elif number in signals:
+                        self._queue.put(Signalled(number))
+
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in (*signals, *calls):
+            signal.signal(number, lambda *_: None)
+        threading.Thread(target=listen, daemon=True, name="signals").start()
 
     def events(self, source: Iterable[dict[str, Any]]) -> None:
         """Reads events until they end."""

@@ -26,6 +26,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status. `argv` is without the program's name."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character gets an escape, never a traceback.
@@ -49,13 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ended.code if isinstance(ended.code, int) else 0
 
 
+def open_standard_streams() -> None:
+    """Gives a caller that has closed its standard streams /dev/null in their place: a socket must not become descriptor 1."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
 def dispatch(arguments: list[str]) -> int:
     """Parses the global options, then imports and runs the command."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(table.help_text())
         return 0
     if arguments[0] == "--version":
-        from devctl import __version__
+        from devctl.version import __version__
 
         print(f"devctl {__version__}")
         return 0

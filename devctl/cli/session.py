@@ -98,9 +98,8 @@ class Session:
 
     def run(self, events: Iterable[dict[str, Any]], logs: Callable[[int], Iterable[list[Record]]]) -> int:
         """Follows until the stack has ended; returns the exit status."""
-        self.inbox.catch(signal.SIGINT, signal.SIGTERM)
-        # The terminal is gone, and with this process the lease: the supervisor stops the stack.
-        signal.signal(signal.SIGHUP, lambda *_: os._exit(HANG_UP))
+        # SIGHUP: the terminal is gone, and with this process the lease: the supervisor stops the stack.
+        self.inbox.catch(signal.SIGINT, signal.SIGTERM, at_once={signal.SIGHUP: lambda: os._exit(HANG_UP)})
         signal.signal(signal.SIGCONT, lambda *_: self._resumed())
         if (pipe := pipe_out()) is not None:
             self.inbox.reader(pipe)

@@ -19,6 +19,7 @@ from devctl.errors import DevctlError, LaunchError, StackBusy
 from devctl.paths import StackPaths, prepare
 from devctl.plan import Plan, to_json
 from devctl.process import lock
+from devctl.process.guard import PYTHON_OPTIONS
 
 # Imports of guard and supervisor on a slow, busy machine; normally 0.2 s.
 LAUNCH_TIMEOUT = 30.0
@@ -61,10 +62,9 @@ class RecoveryReport:
 class Launched:
     """A stack that has begun to start. Closing, or this process's death, ends the lease if there is one."""
 
-    def __init__(self, channel: socket.socket, news: Iterator[dict[str, Any]], guard: subprocess.Popen[bytes]) -> None:
+    def __init__(self, channel: socket.socket, news: Iterator[dict[str, Any]]) -> None:
         self._channel = channel
         self._news = news
-        self._guard = guard
         self.recovery: RecoveryReport | None = None
         self.run_id = ""
         self.log_dir = ""
@@ -90,8 +90,6 @@ class Launched:
     def close(self) -> None:
         """Ends the connection, and with it the lease."""
         self._channel.close()
-        # So that no zombie stays in a long-lived client (a test session); a guard that still runs is not waited for.
-        self._guard.poll()
 
 
 def launch(plan: Plan, paths: StackPaths, *, lease: bool) -> Launched:
@@ -114,8 +112,7 @@ def launch(plan: Plan, paths: StackPaths, *, lease: bool) -> Launched:
         if launched is not None:
             return launched
         while lock.is_held(paths.lock):
-            with contextlib.suppress(DevctlError):
-                Client(paths.socket, timeout=2.0).get("/health")
+            if _answers(paths):
                 raise StackBusy("this stack is running already", "use `devctl status`, or `devctl down` first")
             if time.monotonic() > deadline:
                 raise LaunchError("another devctl holds this stack's lock and does not answer", "try `devctl down`")
@@ -127,8 +124,9 @@ def _attempt(payload: bytes, paths: StackPaths, lease: bool) -> Launched | None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _stderr_file(paths) as stderr:
+            # It forks, and its first process ends at once.
             guard = subprocess.Popen(
-                [sys.executable, "-P", "-m", "devctl.process.guard", str(paths.root), str(theirs.fileno())],
+                [sys.executable, *PYTHON_OPTIONS, "-m", "devctl.process.guard", str(paths.root), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
@@ -141,8 +139,9 @@ def _attempt(payload: bytes, paths: StackPaths, lease: bool) -> Launched | None:
         raise LaunchError(f"cannot start the guard: {error.strerror}", "see `ulimit -a` and free memory") from error
     finally:
         theirs.close()
+    guard.wait()
     news = _lines(ours)
-    launched = Launched(ours, news, guard)
+    launched = Launched(ours, news)
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it had a reason, and says it
             ours.settimeout(LAUNCH_TIMEOUT)
@@ -156,7 +155,6 @@ def _attempt(payload: bytes, paths: StackPaths, lease: bool) -> Launched | None:
             elif message["event"] == "error":
                 raise _error(message)
             elif message["event"] == "busy":
-                guard.wait()
                 launched.close()
                 return None
     except BaseException:
@@ -164,6 +162,14 @@ def _attempt(payload: bytes, paths: StackPaths, lease: bool) -> Launched | None:
         raise
     launched.close()
     raise LaunchError("guard or supervisor ended before the first service was started" + _last_words(paths), "see `devctl doctor`")
+
+
+def _answers(paths: StackPaths) -> bool:
+    try:
+        Client(paths.socket, timeout=2.0).get("/health")
+    except DevctlError:
+        return False
+    return True
 
 
 def _lines(channel: socket.socket) -> Iterator[dict[str, Any]]:

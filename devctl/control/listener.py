@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import stat
 from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
@@ -128,7 +127,7 @@ def bind_private(path: Path) -> socket.socket:
     """A Unix socket bound at `path`, mode 0600 from its first moment on, whatever the umask. The caller holds the stack's lock.
 
     Raises:
-        UnsafePath: something that is no socket is in the way, or the directory cannot be written to.
+        UnsafePath: a directory is in the way, or the directory cannot be written to.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -136,9 +135,7 @@ def bind_private(path: Path) -> socket.socket:
         with suppress(OSError):
             os.fchmod(sock.fileno(), 0o600)
         with suppress(FileNotFoundError):
-            # With the lock held, a socket that is there was left by a supervisor that was killed.
-            if not stat.S_ISSOCK(os.lstat(path).st_mode):
-                raise UnsafePath(f"{path} is in the way of the control socket", "remove it")
+            # The directory is ours alone and the lock is held: what is there was left by a supervisor that was killed.
             os.unlink(path)
         sock.bind(os.fspath(path))
         # A umask such as 0777 took bits away from what fchmod asked for.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from devctl import __version__
 from devctl.control.metrics import CONTENT_TYPE
 from devctl.control.schemas import BOOLEAN, COMPONENTS, COUNT, NUMBER, STRING, Schema, array, obj, ref
 from devctl.control.sse import MEDIA_TYPE
 from devctl.control.streams import NDJSON
+from devctl.version import __version__
 
 Content = dict[str, Schema]
 

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from devctl import __version__
 from devctl.control import loglines, metrics, sse
 from devctl.control.feed import EventFeed, Filter
 from devctl.control.interface import Supervisor, WaitFor
@@ -24,6 +23,7 @@ from devctl.control.requests import PLAN_BODY, choice_of, integer_of, names_of, 
 from devctl.control.streams import NDJSON, STALL_SECONDS, StreamResponse, client_left, event_chunks
 from devctl.errors import DevctlError
 from devctl.plan import Plan, from_json
+from devctl.version import __version__
 
 WAIT_DEFAULT = 60.0
 WAIT_MAX = 86_400.0  # a day; who waits longer asks again

@@ -107,7 +107,7 @@ class _Running:
         """Waits for a stack that is only just starting; None when the lock becomes free meanwhile."""
         deadline = time.monotonic() + STARTUP_TIMEOUT
         while lock.is_held(paths.lock):
-            found = record.read(paths.state)
+            found = _told(paths) or record.read(paths.state)
             # A record of an earlier run is there until the new supervisor has written its own.
             if found is not None and not found.ended and _alive(found.supervisor):
                 return cls(paths, found)
@@ -193,6 +193,29 @@ class _Shutdown:
             except DevctlError:
                 self.failed = True
                 return
+
+
+def _told(paths: StackPaths) -> Record | None:
+    """Who runs the stack, as the supervisor itself says; None when it does not answer. State files can be damaged or lost."""
+    try:
+        status = Client(paths.socket, timeout=HEALTH_TIMEOUT).get("/v1/status")
+    except DevctlError:
+        return None
+    supervisor = status["supervisor"]
+    roles = {}
+    for role, key in (("guard", "guard_pid"), ("supervisor", "pid"), ("sweeper", "sweeper_pid")):
+        pid = int(supervisor[key])
+        roles[role] = Identity(pid, system.start_time(pid) or 0)
+    return Record(
+        run=dye.run_of(roles["supervisor"].pid) or 0,
+        run_id=status["run_id"],
+        boot_id=system.boot_id(),
+        stack=status["stack"],
+        directory=status["directory"],
+        started_at=status["started_at"],
+        leaders=str(paths.root / "leaders"),
+        **roles,
+    )
 
 
 def _after_crash(paths: StackPaths) -> Outcome:

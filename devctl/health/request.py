@@ -8,9 +8,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import h11
 
-from devctl import __version__
 from devctl.health.address import Target, show
 from devctl.plan import HttpProbe
+from devctl.version import __version__
 
 PORTS = {"http": 80, "https": 443}
 SAFE = "/%:=&?~+!$,;'@()*[]|"  # left as the user wrote them; anything else is percent-encoded

@@ -43,6 +43,12 @@ def index_of(pid: int, run: int) -> int | None:
     return limits[1] - limits[0]
 
 
+def run_of(pid: int) -> int | None:
+    """The run whose dye a process carries; None for none."""
+    limits = system.rttime_limit(pid)
+    return None if limits is None or limits[1] < BASE else limits[1] - _hard(0)
+
+
 def carries(run: int, run_id: str) -> Callable[[int], bool]:
     """A test for pids: does it carry the dye or, as second best, the environment cookie of the run?"""
 

@@ -22,6 +22,8 @@ from typing import Any
 from devctl.process import cgroup, dye, lock, reap, record, system
 from devctl.process.sweeper import fork_sweeper
 
+# -P: the caller's directory must not shadow our modules; -X utf8: commands and environments are UTF-8 whatever the locale.
+PYTHON_OPTIONS = ("-P", "-X", "utf8")
 LAUNCH_VARIABLE = "DEVCTL_LAUNCH"
 # Far above the 50 ms that the worst fork bomb took; what is left then hangs in the kernel or is not ours to signal.
 KILL_TIMEOUT = 10.0
@@ -79,7 +81,7 @@ def start_supervisor(launch: dict[str, Any], fds: tuple[int, ...]) -> int:
         for fd in fds:
             os.set_inheritable(fd, True)
         environment = {**os.environ, LAUNCH_VARIABLE: json.dumps(launch)}
-        os.execve(sys.executable, [sys.executable, "-P", "-m", "devctl.supervisor", launch["root"]], environment)
+        os.execve(sys.executable, [sys.executable, *PYTHON_OPTIONS, "-m", "devctl.supervisor", launch["root"]], environment)
     finally:
         os._exit(127)
 
@@ -158,4 +160,8 @@ def tell(channel: int, message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # Nobody's child: no zombie stays in a long-lived client, and no wait of its own can take our exit status.
+    if os.fork():
+        os._exit(0)
+    os.setsid()
     sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

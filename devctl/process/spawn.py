@@ -101,7 +101,7 @@ def explain(error: OSError | ValueError, request: SpawnRequest) -> SpawnError:
     """The error of a failed spawn in words, with what would mend it."""
     program = request.argv[0] if request.argv else ""
     if isinstance(error, ValueError):
-        return SpawnError(f"cannot start {program}: {error}", "remove the NUL byte from the command or environment")
+        return SpawnError(f"cannot start {program}: {error}", "remove the character from the command or its environment")
     if error.errno in PASSING:
         return PassingSpawnError(f"cannot start {program}: {error.strerror}", "the machine is short of it; see `ulimit -a`")
     if not os.path.isdir(request.cwd):

@@ -28,8 +28,8 @@ from devctl.supervisor.facade import Facade, Lease
 from devctl.supervisor.history import History
 from devctl.supervisor.story import tell_story
 
-# How long open streams may take to say goodbye once the stack is down.
-GOODBYE_TIMEOUT = 2.0
+# How long open streams may take to say goodbye once the stack is down; the server itself cuts them off after two seconds.
+GOODBYE_TIMEOUT = 4.0
 
 
 def main() -> int:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import devctl
 from devctl import lifecycle as lc
 from devctl.errors import UsageError
 from devctl.logs.query import read
@@ -36,6 +35,7 @@ from devctl.supervisor.engine import Engine
 from devctl.supervisor.explain import cause_chain, explain, reason
 from devctl.supervisor.metrics import Metrics, Usage
 from devctl.supervisor.timeline import timeline
+from devctl.version import __version__
 
 S = ServiceState
 # Above every kill that was measured; what is left after it hangs in the kernel or is not ours to signal.
@@ -89,7 +89,7 @@ class Facade:
                 guard_pid=self._record.guard.pid,
                 sweeper_pid=self._record.sweeper.pid,
                 socket=str(self._socket),
-                version=devctl.__version__,
+                version=__version__,
             ),
             services=tuple(self._service(name, usage, now) for name in engine.stack.services),
         )

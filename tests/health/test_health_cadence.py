@@ -107,5 +107,5 @@ def test_services_are_asked_together(due: float, interval: float) -> None:
     """A due time is put off by a slot at most, and never when the interval is short."""
     shared = together(due, interval)
     assert due <= shared <= due + SLOT
-    if interval < 4 * SLOT:
+    if interval < 2 * SLOT:
         assert shared == due

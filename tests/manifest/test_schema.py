@@ -28,7 +28,7 @@ VALID = [
     "services: {a: {command: x, healthcheck: {http: 'http://x', start_interval: auto, retries: 1}}}",
     "services: {a: {command: x, healthcheck: {http: {url: 'http://x', status: [200, 2xx, 200-299]}}}}",
     "services: {a: {command: x, healthcheck: {exec: [a], interval: 1m30s}}, b: {command: x, healthcheck: {tcp: 'a:1'}}}",
-    "services: {a: {command: x, depends_on: {b: {condition: service_started, restart: no}, c:}}, b: {command: x}, c: {command: y}}",
+    "services: {a: {command: x, depends_on: {b: {condition: service_started, restart: on}, c: {}}}, b: &b {command: x}, c: *b}",
     "services: {a: {command: x, stop_signal: SIGINT, success_exit_codes: [0, 3], restart_backoff: {initial: 1s, factor: 1.5}}}",
     "services: {a: {command: x, shell: [x, -c]}, b: {command: x, shell: x, env_file: [{path: y, required: false}]}}",
 ]
