@@ -60,8 +60,11 @@ def nothing_ever_ran(paths: StackPaths) -> bool:
 
     if lock.is_held(paths.lock):
         return False
-    last = read_json(paths.state)
-    return not last or (last.get("ended") is True and last.get("crash") is None)
+    if not paths.state.exists():
+        return True
+    # A damaged file says nothing, least of all that the run has ended.
+    last = read_json(paths.state) or {}
+    return last.get("ended") is True and last.get("crash") is None
 
 
 def teardown(paths: StackPaths, *, force: bool = False) -> tuple[str, int]:

@@ -86,8 +86,12 @@ def crash_of(paths: StackPaths) -> str | None:
     """How the last run crashed, where no command has cleaned up since; None when it ended properly or runs. Changes nothing."""
     if lock.is_held(paths.lock):
         return None
+    if not paths.state.exists():
+        return None
     last = record.read(paths.state)
-    if last is None or (last.ended and last.crash is None):
+    if last is None:
+        return "its state file is damaged"
+    if last.ended and last.crash is None:
         return None
     return last.crash or "guard and supervisor were killed"
 
@@ -202,19 +206,18 @@ def _told(paths: StackPaths) -> Record | None:
     except DevctlError:
         return None
     supervisor = status["supervisor"]
-    roles = {}
-    for role, key in (("guard", "guard_pid"), ("supervisor", "pid"), ("sweeper", "sweeper_pid")):
-        pid = int(supervisor[key])
-        roles[role] = Identity(pid, system.start_time(pid) or 0)
+    guard_pid, pid, sweeper = (int(supervisor[key]) for key in ("guard_pid", "pid", "sweeper_pid"))
     return Record(
-        run=dye.run_of(roles["supervisor"].pid) or 0,
+        run=dye.run_of(pid) or 0,
         run_id=status["run_id"],
         boot_id=system.boot_id(),
         stack=status["stack"],
         directory=status["directory"],
         started_at=status["started_at"],
         leaders=str(paths.root / "leaders"),
-        **roles,
+        guard=Identity(guard_pid, system.start_time(guard_pid) or 0),
+        supervisor=Identity(pid, system.start_time(pid) or 0),
+        sweeper=Identity(sweeper, system.start_time(sweeper) or 0),
     )
 
 

@@ -20,12 +20,12 @@ def succeeded(spec: ServiceSpec, exit: ExitStatus) -> bool:
     return exit.code is not None and exit.code in spec.success_exit_codes
 
 
-def restarts(spec: ServiceSpec, *, success: bool, attempts: int) -> bool:
-    """Whether the policy starts the service again after `attempts` consecutive restarts.
+def restarts(spec: ServiceSpec, *, success: bool, attempts: int, unhealthy: bool = False) -> bool:
+    """Whether the service is started again after `attempts` consecutive restarts.
 
-    A one-shot that succeeded is done, whatever the policy says.
+    A one-shot that succeeded is done, whatever the policy says. `unhealthy`: `on_unhealthy` asks for the restart, and only the
+    policy's limit counts.
     """
     policy = spec.restart
-    if policy.mode is RestartMode.NO or (success and (spec.oneshot or policy.mode is RestartMode.ON_FAILURE)):
-        return False
-    return policy.max_attempts is None or attempts < policy.max_attempts
+    done = policy.mode is RestartMode.NO or (success and (spec.oneshot or policy.mode is RestartMode.ON_FAILURE))
+    return (unhealthy or not done) and (policy.max_attempts is None or attempts < policy.max_attempts)

@@ -35,6 +35,7 @@ from devctl.lifecycle.state import Reason, Service, Stack, dependents_of
 from devctl.model import ServiceState as S
 
 AT_REST = frozenset({S.STOPPED, S.COMPLETED, S.FAILED})
+RUNNING = frozenset({S.STARTING, S.READY, S.UNHEALTHY})
 
 
 def step(stack: Stack, event: Event, now: float) -> tuple[Stack, tuple[Action, ...]]:
@@ -69,12 +70,13 @@ class _Work:
         self.services = dict(stack.services)
         self.dependents = stack.dependents
         self.closing = stack.closing
+        self.forgotten = stack.forgotten
         self.now = now
         self.actions: list[Action] = []
         self.touched: list[str] = []
 
     def result(self) -> tuple[Stack, tuple[Action, ...]]:
-        return Stack(self.services, self.dependents, self.closing), tuple(self.actions)
+        return Stack(self.services, self.dependents, self.closing, self.forgotten), tuple(self.actions)
 
     def set(self, name: str, **changes: Any) -> Service:
         service = self.services[name] = replace(self.services[name], **changes)
@@ -115,7 +117,11 @@ class _Work:
                 self.set(name, state=S.EXTERNAL, reason=None, passed=True, up_since=self.now, failures=0)
                 self.actions.append(Probe(name, service.instance))
             case NotAdopted() if service.state is S.STARTING and not service.live:
-                self.spawn(name)
+                # The look took a while; a dependency may have been lost meanwhile.
+                if blocker(service, self.services)[0] is Gate.OPEN:
+                    self.spawn(name)
+                else:
+                    self.wait(name)
             case Exited(exit=exit, jitter=jitter) if service.leader:
                 self.exited(name, exit, jitter)
             case Gone() if service.live:
@@ -150,7 +156,9 @@ class _Work:
         service = self.services[name]
         self.unprobe(service, name)
         if service.live:
-            self.set(name, state=S.STOPPING, wanted=False, respawn=False, give_up_at=None, spawn_at=None, reason=None)
+            self.set(
+                name, state=S.STOPPING, wanted=False, respawn=False, give_up_at=None, spawn_at=None, blocked=False, reason=None
+            )
         elif service.state is not S.STOPPED or service.wanted:
             # The instance number moves on, so that an answer to an Adopt that is still out is ignored.
             self.set(
@@ -172,7 +180,8 @@ class _Work:
         if not service.live:
             if service.state is S.EXTERNAL:
                 self.unprobe(service, name)
-            self.wait(name, attempts=0, restarts=service.restarts + (service.instance > 0))
+            counts = service.instance > 0 and service.state is not S.WAITING
+            self.wait(name, attempts=0, restarts=service.restarts + counts)
             return
         self.unprobe(service, name)
         self.set(
@@ -194,18 +203,19 @@ class _Work:
             if name not in event.services:
                 self.set(name, removed=True)
                 self.stop(name)
-        self.dependents = dependents_of(event.services)
         for name, spec in event.services.items():
-            if name in self.services:
-                self.set(name, spec=spec, removed=False)
-            else:
-                self.services[name] = Service(spec)
-        # The manifest's order is what people see.
+            if name not in self.services:
+                self.services[name] = Service(spec, instance=self.forgotten.get(name, 0))
+                continue
+            self.set(name, removed=False)
+            # Before the new definition is in place: what is under way is that of the old one.
+            if name in event.changed and self.services[name].wanted:
+                self.restart(name, "its definition changed")
+            self.set(name, spec=spec)
+        # The manifest's order is what people see. What is being removed still stops before what it depends on.
         order = {name: self.services[name] for name in event.services}
         self.services = {**order, **{name: s for name, s in self.services.items() if name not in order}}
-        for name in event.changed:
-            if self.services[name].wanted:
-                self.restart(name, "its definition changed")
+        self.dependents = dependents_of({name: service.spec for name, service in self.services.items()})
         self.start((), event.start)
 
     def shutdown(self, force: bool) -> None:
@@ -260,23 +270,24 @@ class _Work:
             self.set(name, state=S.FAILED, reason=cause, give_up_at=None)
 
     def exited(self, name: str, exit: Any, jitter: float) -> None:
+        self.unprobe(self.services[name], name)
         service = self.set(name, leader=False, exit=exit)
-        if service.state is S.STOPPING or service.state not in (S.STARTING, S.READY, S.UNHEALTHY):
+        if service.state not in RUNNING:
             return
-        self.unprobe(service, name)
         success = backoff.succeeded(service.spec, exit)
         early = service.spec.healthcheck is not None and not service.spec.oneshot and not service.passed
         reason = Reason("exited", f"{exit} before it was ready" if early else str(exit))
         self.fail(name, reason, jitter, success=success and not early)
 
     def gone(self, name: str, service: Service) -> None:
+        self.unprobe(service, name)
         service = self.set(name, live=False, leader=False, stop_sent=False)
         if service.state is S.STOPPING:
             if service.respawn and service.wanted and not self.closing:
                 self.wait(name, restarts=service.restarts + 1)
             else:
                 self.set(name, state=S.STOPPED, respawn=False)
-        elif service.state in (S.STARTING, S.READY, S.UNHEALTHY):
+        elif service.state in RUNNING:
             self.set(name, state=S.FAILED, reason=Reason("lost", "ended, nobody could tell how"), give_up_at=None)
 
     def healthy(self, name: str, service: Service) -> None:
@@ -288,7 +299,7 @@ class _Work:
             self.set(name, failures=0)
 
     def unhealthy(self, name: str, service: Service, detail: str, jitter: float) -> None:
-        if service.state not in (S.STARTING, S.READY, S.UNHEALTHY, S.EXTERNAL):
+        if service.state not in RUNNING and service.state is not S.EXTERNAL:
             return
         service = self.set(name, failures=service.failures + 1)
         retries = service.spec.healthcheck.retries if service.spec.healthcheck else 1
@@ -302,7 +313,7 @@ class _Work:
             self.wait(name, reason=Reason("lost", f"the reused instance is gone: {detail}"))
         elif service.spec.on_unhealthy == "restart":
             self.unprobe(service, name)
-            self.back_off(name, reason, jitter)
+            self.fail(name, reason, jitter, unhealthy=True)
         else:
             self.set(name, state=S.UNHEALTHY, reason=reason)
 
@@ -324,30 +335,24 @@ class _Work:
             },
         )
 
-    def fail(self, name: str, reason: Reason, jitter: float, *, success: bool = False) -> None:
+    def fail(self, name: str, reason: Reason, jitter: float, *, success: bool = False, unhealthy: bool = False) -> None:
         """The current instance is over, not because somebody asked: restart it, or give up."""
         service = self.services[name]
         if service.up_since is not None and self.now - service.up_since >= service.spec.restart.reset_after:
             service = self.set(name, attempts=0)
-        if backoff.restarts(service.spec, success=success, attempts=service.attempts):
-            self.back_off(name, reason, jitter)
+        if backoff.restarts(service.spec, success=success, attempts=service.attempts, unhealthy=unhealthy):
+            attempts = service.attempts + 1
+            due = self.now + backoff.delay(service.spec.restart, attempts, jitter)
+            self.set(name, state=S.BACKOFF, reason=reason, attempts=attempts, spawn_at=due, give_up_at=None, up_since=None)
             return
         limit = service.spec.restart.max_attempts
         if not success and limit is not None and service.attempts >= limit:
             reason = replace(reason, text=f"{reason.text}; gave up after {limit} restart{'s' * (limit != 1)}")
         self.set(name, state=S.COMPLETED if success else S.FAILED, reason=reason, give_up_at=None, up_since=None)
 
-    def back_off(self, name: str, reason: Reason, jitter: float) -> None:
-        service = self.services[name]
-        if service.up_since is not None and self.now - service.up_since >= service.spec.restart.reset_after:
-            service = self.set(name, attempts=0)
-        attempts = service.attempts + 1
-        due = self.now + backoff.delay(service.spec.restart, attempts, jitter)
-        self.set(name, state=S.BACKOFF, reason=reason, attempts=attempts, spawn_at=due, give_up_at=None, up_since=None)
-
     def spawn(self, name: str) -> None:
         service = self.services[name]
-        again = service.instance > 0 and service.exit is not None
+        again = service.passed or service.exit is not None
         service = self.set(
             name,
             state=S.STARTING,
@@ -370,12 +375,12 @@ class _Work:
         for dependent in self.dependents.get(name, ()):
             service = self.services[dependent]
             follows = any(edge.service == name and edge.restart for edge in service.spec.depends_on)
-            if follows and service.wanted and service.live and service.state is not S.STOPPING:
+            if follows and service.live and service.state in RUNNING:
                 self.restart(dependent, f"its dependency {name} was restarted")
 
     def unprobe(self, service: Service, name: str) -> None:
-        probing = (service.state in (S.STARTING, S.READY, S.UNHEALTHY) and service.leader) or service.state is S.EXTERNAL
-        if service.spec.healthcheck is not None and probing and not service.spec.oneshot:
+        probing = service.state in RUNNING and service.leader and not service.spec.oneshot
+        if service.spec.healthcheck is not None and (probing or service.state is S.EXTERNAL):
             self.actions.append(Unprobe(name, service.instance))
 
     # --- consequences ----------------------------------------------------------------------------------------------------------
@@ -386,10 +391,10 @@ class _Work:
             names = list(dict.fromkeys(self.touched))
             self.touched.clear()
             for name in names:
-                self.consider(name)
                 service = self.services.get(name)
                 if service is None:
                     continue
+                self.consider(name)
                 for dependent in self.dependents.get(name, ()):
                     self.consider(dependent)
                 for edge in service.spec.depends_on:
@@ -400,11 +405,16 @@ class _Work:
         if service is None:
             return
         if service.removed and not service.live and service.state in AT_REST:
-            del self.services[name]
+            self.forget(name)
             return
         self.consider_stop(name)
         if not self.closing and service.wanted:
             self.consider_start(name, service)
+
+    def forget(self, name: str) -> None:
+        """Drops a removed service, but not its last instance number: a late event must not touch a service that comes back."""
+        self.forgotten = {**self.forgotten, name: self.services.pop(name).instance}
+        self.dependents = dependents_of({name: service.spec for name, service in self.services.items()})
 
     def consider_start(self, name: str, service: Service) -> None:
         waits = service.state is S.WAITING

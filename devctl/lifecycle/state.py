@@ -69,11 +69,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """All services. `dependents` maps a name to those that depend on it directly. `closing` never goes back."""
+    """All services.
+
+    Attributes:
+        dependents: name → those that depend on it directly.
+        closing: nothing is started any more; never goes back.
+        forgotten: removed service → its last instance number, should one of that name come back.
+    """
 
     services: Mapping[str, Service]
     dependents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     closing: bool = False
+    forgotten: Mapping[str, int] = field(default_factory=dict)
 
 
 def new_stack(specs: Mapping[str, ServiceSpec]) -> Stack:

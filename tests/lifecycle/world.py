@@ -76,7 +76,7 @@ class World:
     def take(self, event: Event) -> tuple[lc.Action, ...]:
         """Steps, carries the actions out, and checks everything."""
         before = self.stack
-        copy = Stack(dict(before.services), dict(before.dependents), before.closing)
+        copy = Stack(dict(before.services), dict(before.dependents), before.closing, dict(before.forgotten))
         self.hear(event)
         self.stack, actions = lc.step(before, event, self.now)
         assert before == copy, "step changed its input"
