@@ -65,7 +65,7 @@ class TlsStream(Stream):
 
 
 def _reason(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # which one depends on the version of OpenSSL
         return "the connection was closed"
     reason = (error.reason or str(error)).replace("_", " ").lower()
     # What OpenSSL makes of an answer in plain HTTP, by version.

@@ -36,6 +36,8 @@ from devctl.model import ServiceState as S
 
 AT_REST = frozenset({S.STOPPED, S.COMPLETED, S.FAILED})
 RUNNING = frozenset({S.STARTING, S.READY, S.UNHEALTHY})
+STARTED_WHEN_NAMED = AT_REST | {S.BACKOFF}
+STARTED_FOR_OTHERS = frozenset({S.STOPPED, S.FAILED})
 
 
 def step(stack: Stack, event: Event, now: float) -> tuple[Stack, tuple[Action, ...]]:
@@ -137,27 +139,30 @@ class _Work:
     def start(self, names: Iterable[str], needed: Iterable[str]) -> None:
         if self.closing:
             return
-        for name in self.known(names):
+        asked = {**dict.fromkeys(needed, STARTED_FOR_OTHERS), **dict.fromkeys(names, STARTED_WHEN_NAMED)}
+        for name in self.known(asked):
             service = self.services[name]
             if service.removed:
                 continue
             if service.state is S.STOPPING:
                 self.set(name, wanted=True, respawn=True)
-            elif service.state in AT_REST or service.state is S.BACKOFF:
+            elif service.state in asked[name]:
                 self.wait(name, attempts=0)
-        for name in self.known(needed):
-            service = self.services[name]
-            if service.state in (S.STOPPED, S.FAILED) and not service.removed:
-                self.wait(name, attempts=0)
-            elif service.state is S.STOPPING:
-                self.set(name, wanted=True, respawn=True)
 
     def stop(self, name: str) -> None:
         service = self.services[name]
         self.unprobe(service, name)
         if service.live:
             self.set(
-                name, state=S.STOPPING, wanted=False, respawn=False, give_up_at=None, spawn_at=None, blocked=False, reason=None
+                name,
+                state=S.STOPPING,
+                wanted=False,
+                respawn=False,
+                again=False,
+                give_up_at=None,
+                spawn_at=None,
+                blocked=False,
+                reason=None,
             )
         elif service.state is not S.STOPPED or service.wanted:
             # The instance number moves on, so that an answer to an Adopt that is still out is ignored.
@@ -166,6 +171,7 @@ class _Work:
                 state=S.STOPPED,
                 wanted=False,
                 respawn=False,
+                again=False,
                 instance=service.instance + (service.state is S.STARTING),
                 give_up_at=None,
                 spawn_at=None,
@@ -180,8 +186,7 @@ class _Work:
         if not service.live:
             if service.state is S.EXTERNAL:
                 self.unprobe(service, name)
-            counts = service.instance > 0 and service.state is not S.WAITING
-            self.wait(name, attempts=0, restarts=service.restarts + counts)
+            self.wait(name, attempts=0, again=service.instance > 0)
             return
         self.unprobe(service, name)
         self.set(
@@ -284,7 +289,7 @@ class _Work:
         service = self.set(name, live=False, leader=False, stop_sent=False)
         if service.state is S.STOPPING:
             if service.respawn and service.wanted and not self.closing:
-                self.wait(name, restarts=service.restarts + 1)
+                self.wait(name, again=True)
             else:
                 self.set(name, state=S.STOPPED, respawn=False)
         elif service.state in RUNNING:
@@ -343,7 +348,9 @@ class _Work:
         if backoff.restarts(service.spec, success=success, attempts=service.attempts, unhealthy=unhealthy):
             attempts = service.attempts + 1
             due = self.now + backoff.delay(service.spec.restart, attempts, jitter)
-            self.set(name, state=S.BACKOFF, reason=reason, attempts=attempts, spawn_at=due, give_up_at=None, up_since=None)
+            self.set(
+                name, state=S.BACKOFF, reason=reason, attempts=attempts, again=True, spawn_at=due, give_up_at=None, up_since=None
+            )
             return
         limit = service.spec.restart.max_attempts
         if not success and limit is not None and service.attempts >= limit:
@@ -429,10 +436,9 @@ class _Work:
             self.wait(name)
         elif verdict is Gate.SHUT:
             if due:
-                self.wait(name, restarts=service.restarts + 1)
+                self.wait(name)
         elif not service.live:
-            if due:
-                service = self.set(name, restarts=service.restarts + 1)
+            service = self.set(name, restarts=service.restarts + service.again, again=False)
             if service.spec.reuse and service.spec.healthcheck is not None:
                 service = self.set(name, state=S.STARTING, instance=service.instance + 1, spawn_at=None, failures=0)
                 self.actions.append(Adopt(name, service.instance))

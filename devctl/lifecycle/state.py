@@ -38,6 +38,7 @@ class Service:
         respawn: start again once the old tree is gone.
         passed: `instance` was ready once.
         blocked: failed only because a dependency can not become what it must; mends itself when that changes.
+        again: the next start counts as a restart.
         attempts: consecutive automatic restarts, for backoff and limits.
         failures: consecutive failed checks.
         spawn_at: in backoff: when to try again (monotonic seconds).
@@ -57,6 +58,7 @@ class Service:
     respawn: bool = False
     passed: bool = False
     blocked: bool = False
+    again: bool = False
     restarts: int = 0
     attempts: int = 0
     failures: int = 0

@@ -21,9 +21,8 @@ from devctl.process.spawn import Child, SpawnRequest, spawn
 
 # Every death that can empty a tree reaches us as SIGCHLD; this look without one is for the kernel bug nobody has met yet.
 RECHECK = 0.5
-# Between two rounds of killing, once the fast ones have not been enough.
+# After SIGKILL a process needs a moment to go, and its last breath wakes us earlier.
 KILL_PAUSE = 0.002
-FAST_ROUNDS = 50
 # Far above what the worst fork bomb took; what is left then hangs in the kernel.
 KILL_TIMEOUT = 10.0
 
@@ -98,14 +97,19 @@ class Roster:
         """Waits until no process of an owner is left."""
         self._roots = None
         while self._roots_of(index):
-            future: asyncio.Future[None] = self._loop.create_future()
-            self._waiters.setdefault(index, set()).add(future)
-            try:
-                await asyncio.wait_for(future, RECHECK)
-            except TimeoutError:
-                self._roots = None
-            finally:
-                self._waiters[index].discard(future)
+            await self._emptied(index, RECHECK)
+
+    async def _emptied(self, index: int, pause: float) -> None:
+        """Sleeps until the last known process of an owner was reaped, at most `pause` seconds; then all is to be looked at anew."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.setdefault(index, set()).add(future)
+        timer = self._loop.call_later(pause, _wake, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+            self._waiters[index].discard(future)
+            self._roots = None
 
     async def stop(self, child: Child, signum: int, grace: float, force: asyncio.Event) -> Stopped:
         """Ends the tree of a leader, which may be dead already: `signum`, then SIGKILL after `grace` seconds or on `force`."""
@@ -125,17 +129,19 @@ class Roster:
         killed: set[int] = set()
         refused: set[int] = set()
         deadline = self._loop.time() + KILL_TIMEOUT
-        rounds = 0
         while members := self.members(index):
+            growing = not seen.issuperset(members)
             seen.update(members)
             killed.update(self._kill(members, refused))
             self._reap()
-            rounds += 1
             left = set(self.members(index))
             if left and (left <= refused or self._loop.time() > deadline):
                 refused |= left
                 break
-            await asyncio.sleep(0 if rounds < FAST_ROUNDS else KILL_PAUSE)
+            if growing and not left <= seen:
+                await asyncio.sleep(0)  # a fork bomb is beaten by speed
+            else:
+                await self._emptied(index, KILL_PAUSE)
         return Stopped(len(seen), len(killed), tuple(sorted(refused)))
 
     def signal(self, child: Child, signum: int) -> None:
@@ -238,8 +244,12 @@ class Roster:
         for owner in owners:
             if self._waiters.get(owner) and not self._roots_of(owner):
                 for future in self._waiters[owner]:
-                    if not future.done():
-                        future.set_result(None)
+                    _wake(future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def raise_file_limit() -> int | None:

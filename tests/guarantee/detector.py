@@ -124,13 +124,14 @@ def _pulses(files: Iterable[Path]) -> dict[Path, str]:
 
 
 def living(wanted: Wanted, pulses: Iterable[Path] = ()) -> list[Found]:
-    """Who is alive now; empty only after several clean scans with still pulses in between."""
+    """Who is alive now; empty only after several clean scans and, where somebody has left a pulse, a look at the newest pids and a
+    still pulse in between."""
     pulses = list(pulses)
     for _ in range(CLEAN_SCANS):
         before = _pulses(pulses)
-        if hits := scan(wanted) or scan_newest(wanted):
+        if hits := scan(wanted) or (scan_newest(wanted) if before else []):
             return hits
-        if before and _pulses(pulses) != before:
+        if _pulses(pulses) != before:
             return [Found(0, "?", "somebody whom no scan saw still writes to a pulse file")]
     return []
 

@@ -242,7 +242,7 @@ class Devctl:
         left = await_nobody(self.everything(), pulses, timeout=HANG_GUARD if self.trio is None else 2.0)
         for stage in self.stages.values():
             stage.stop()
-        undying = exterminate(self.everything())
+        undying = exterminate(self.everything()) if left else []
         for stage in self.stages.values():
             stage.close()
         shutil.rmtree(self.place, ignore_errors=True)

@@ -119,7 +119,8 @@ class World:
                 assert name in self.asked, f"{name} was stopped, and nobody asked for it since"
                 assert instance > self.latest.get(name, 0), "an instance number was used twice"
                 self.assert_gates(name)
-                if self.latest.get(name) != instance - 1 or not self.stack.services[name].spec.reuse:
+                spec = self.stack.services[name].spec
+                if not (spec.reuse and spec.healthcheck):
                     self.begun[name] = self.begun.get(name, 0) + 1
                 self.latest[name] = instance
                 self.trees[key] = Tree()
@@ -173,7 +174,7 @@ class World:
             old = before.services.get(name)
             if old is not None:
                 check_counts(old, service, self.now)
-            assert service.restarts <= self.begun.get(name, 0)
+            assert service.restarts <= max(0, self.begun.get(name, 0) - 1)
 
     def check_state(self, name: str, service: Service) -> None:
         tree = self.trees.get((name, service.instance))
