@@ -47,7 +47,7 @@ bench: $(VENV)/.installed-dev  ## measure, beside peers where they are installed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.installed-dev  ## write the generated pages of docs/ again
-	@$(BIN)/python -m devctl.manifest.reference
+	@$(BIN)/python -m devctl.manifest.reference > docs/manifest.md
 
 clean:  ## remove what the tools leave behind, but not .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

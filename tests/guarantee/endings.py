@@ -38,7 +38,6 @@ class Ending:
         terminal = Terminal(devctl, "up", "--no-ui")
         try:
             devctl.await_in_position()
-            devctl.note_trio()
             yield terminal
         finally:
             terminal.close()

@@ -31,6 +31,7 @@ from tests.guarantee.stagehand import HANG_GUARD, Stage
 
 REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534
+FAREWELL = 3.0  # seconds at the end of a test for devctl's own processes to go; services' must be gone by then anyway
 GRACE = "300ms"  # stop_grace_period of adversaries: most ignore TERM, and every ending waits for it
 
 
@@ -182,10 +183,9 @@ class Devctl:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def up(self, *arguments: str) -> None:
-        """`up -d --no-wait`, then waits for the adversaries and notes devctl's own pids."""
+        """`up -d --no-wait`, then waits for the adversaries."""
         self.run("up", "-d", "--no-wait", *arguments)
         self.await_in_position()
-        self.note_trio()
 
     def status(self) -> dict[str, Any]:
         """What `status --json` says."""
@@ -206,9 +206,9 @@ class Devctl:
 
     def kill(self, *roles: str, number: int = signal.SIGKILL) -> None:
         """Signals devctl's own processes, one right after the other."""
-        assert self.trio is not None
+        trio = self.note_trio()
         for role in roles:
-            os.kill(getattr(self.trio, role)[0], number)
+            os.kill(getattr(trio, role)[0], number)
 
     # --- what is left ----------------------------------------------------------------------------------------------------------
 
@@ -239,7 +239,7 @@ class Devctl:
             for pipe in (client.stdout, client.stderr):
                 if pipe:
                     pipe.close()
-        left = await_nobody(self.everything(), pulses, timeout=HANG_GUARD if self.trio is None else 2.0)
+        left = await_nobody(self.everything(), pulses, timeout=FAREWELL)
         for stage in self.stages.values():
             stage.stop()
         undying = exterminate(self.everything()) if left else []

@@ -55,15 +55,13 @@ def test_company(make_devctl: MakeDevctl, ending: Ending, repetition: int) -> No
     play(make_devctl(modes[repetition % len(modes)]), ending, company(ending))
 
 
-@pytest.mark.parametrize("mode", [AS_IS, NO_CGROUP], ids=lambda mode: mode.name)
 @pytest.mark.parametrize("ending", FURTHER, ids=lambda ending: ending.name)
-def test_further_endings(make_devctl: MakeDevctl, mode: Mode, ending: Ending) -> None:
+def test_further_endings(make_devctl: MakeDevctl, ending: Ending) -> None:
     """Other pairs, other orders, other signals: 0 survivors."""
-    play(make_devctl(mode), ending, company(ending))
+    play(make_devctl(HARDEST), ending, company(ending))
 
 
-@pytest.mark.parametrize("mode", [AS_IS, OTHER_USER], ids=lambda mode: mode.name)
 @pytest.mark.parametrize("ending", REQUIRED, ids=lambda ending: ending.name)
-def test_everybody(make_devctl: MakeDevctl, mode: Mode, ending: Ending) -> None:
+def test_everybody(make_devctl: MakeDevctl, ending: Ending) -> None:
     """All of them at once, the costly too: the noise of one does not hide another."""
-    play(make_devctl(mode), ending, [a for a in ADVERSARIES.values() if a.possible and ending.name not in a.beyond])
+    play(make_devctl(HARDEST), ending, [a for a in ADVERSARIES.values() if a.possible and ending.name not in a.beyond])

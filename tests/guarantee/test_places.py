@@ -34,7 +34,6 @@ def round_trip(devctl: Devctl) -> None:
     devctl.write(services)
     devctl.run("up", "-d")
     devctl.await_in_position()
-    devctl.note_trio()
     assert devctl.status()["state"] == "ready"
     assert "häuser 🙂" in devctl.run("logs", "speaker").stdout
     devctl.run("down")
@@ -86,7 +85,6 @@ def test_closed_standard_streams(devctl: Devctl) -> None:
     closed = ["/bin/sh", "-c", 'exec 0<&- 1>&- 2>&-; exec "$@"', "sh"]
     subprocess.run([*closed, *devctl.command, "up", "-d"], cwd=devctl.project, env=devctl.environ, timeout=60, check=True)
     devctl.await_in_position()
-    devctl.note_trio()
     subprocess.run([*closed, *devctl.command, "down"], cwd=devctl.project, env=devctl.environ, timeout=60, check=True)
     assert not devctl.survivors()
 
@@ -127,7 +125,6 @@ def test_foreground_without_a_terminal(devctl: Devctl) -> None:
     devctl.write(devctl.cast(OBEDIENT, DAEMON))
     up = devctl.popen("up")
     devctl.await_in_position()
-    devctl.note_trio()
     up.terminate()
     up.communicate(timeout=30)
     devctl.await_nothing()

@@ -32,7 +32,6 @@ def used(devctl: Devctl) -> Devctl:
     devctl.write(devctl.cast(OBEDIENT, DAEMON))
     devctl.up()
     devctl.run("down")
-    devctl.trio = None
     return devctl
 
 
@@ -146,12 +145,12 @@ def test_recycled_pids(devctl: Devctl, bystander: subprocess.Popen[bytes], runni
     """State that names an innocent process, as after a reuse of pids, does not get that one killed."""
     devctl.write(devctl.cast(OBEDIENT, DAEMON))
     devctl.up()
-    assert devctl.trio is not None
+    trio = devctl.note_trio()
     if not running:
         devctl.kill("supervisor", "guard", "sweeper")
     path = files(devctl) / "state.json"
     state = json.loads(path.read_text())
-    changed = _replaced(state, {pid: bystander.pid for pid, _ in devctl.trio.all()})
+    changed = _replaced(state, {pid: bystander.pid for pid, _ in trio.all()})
     assert changed != state, "the state file names no pid of devctl's: this test has lost its subject"
     path.write_text(json.dumps(changed))
     devctl.run("down")
