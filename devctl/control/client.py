@@ -17,8 +17,10 @@ from devctl.control import sse
 from devctl.control.http1 import Exchange, ProtocolError, connect, query, quote
 from devctl.control.problems import restore
 from devctl.errors import ControlError, NotRunning
+from devctl.process import lock
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
 TIMEOUT = 10.0  # an answer about what is takes milliseconds; so long without one, the supervisor is stuck
@@ -29,6 +31,7 @@ ANSWER_LIMIT = 64 * 1024 * 1024  # the status of 10,000 services has some 8 MB
 EVENT_LIMIT = 1024 * 1024  # an event has hundreds of bytes, a reason some thousands
 LOG_LINE_LIMIT = 128 * 1024 * 1024  # log lines are cut at 16 MiB, and JSON may make six bytes of one
 RECONNECT_SECONDS = 1.0
+START_PAUSE = 0.01  # between two looks for the socket of a supervisor that starts; it takes a tenth of a second
 
 
 class Client:
@@ -152,7 +155,7 @@ class Client:
     def _open(self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float, headers: Mapping[str, str]) -> Exchange:
         """A request whose answer is a success; an error in the answer is raised."""
         try:
-            connection = connect(self.socket_path, min(timeout, self.timeout))
+            connection = self._connect(min(timeout, self.timeout))
             connection.settimeout(timeout)
             exchange = Exchange(connection, method, path, headers=headers, body=None if body is None else sse.dump(body))
         except (OSError, ProtocolError) as error:
@@ -165,6 +168,17 @@ class Client:
             except (OSError, ProtocolError, ValueError, RecursionError):
                 answer = None
         raise restore(answer)
+
+    def _connect(self, timeout: float) -> socket.socket:
+        """A connection. A supervisor that has only just started listens a moment after its first services: its lock tells."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return connect(self.socket_path, timeout)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if time.monotonic() > deadline or not lock.is_held(self.socket_path.with_name("lock")):
+                    raise
+                time.sleep(START_PAUSE)
 
     def _trouble(self, error: Exception) -> ControlError | NotRunning:
         if isinstance(error, FileNotFoundError | ConnectionRefusedError | NotADirectoryError):

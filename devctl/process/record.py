@@ -79,7 +79,7 @@ def read(path: Path) -> Record | None:
         for key in ("guard", "supervisor", "sweeper"):
             data[key] = Identity(int(data[key]["pid"]), int(data[key]["start_time"]))
         record = Record(**data)
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None
     sound = (
         isinstance(record.run, int)

@@ -33,7 +33,7 @@ class Channel:
         """The plan, and whether the client's life is the stack's. Raises LaunchError."""
         try:
             return await asyncio.wait_for(self._receive(), RECEIVE_TIMEOUT)
-        except (TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
+        except (TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise LaunchError(f"the client sent no plan: {error}", "start it again") from error
 
     async def _receive(self) -> tuple[Plan, bool]:

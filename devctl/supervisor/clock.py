@@ -25,4 +25,6 @@ class Clock:
 
 def rfc3339(epoch: float) -> str:
     """Seconds since the epoch as "2026-11-20T23:50:01.123Z"."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(epoch % 1 * 1000):03d}Z"
+    # One whole number first: fromtimestamp rounds fractions up, into the next second now and then.
+    seconds, milliseconds = divmod(int(epoch * 1000), 1000)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds:03d}Z"

@@ -32,7 +32,8 @@ def reason(name: str, services: Mapping[str, Service], health: Mapping[str, Heal
             return _backoff(service, now)
         case S.READY | S.EXTERNAL if service.failures:
             last = health.get(name)
-            return f"health check failed {service.failures} times: {last.detail}" if last and not last.ok else None
+            times = f"{service.failures} time{'s' * (service.failures != 1)}"
+            return f"health check failed {times}: {last.detail}" if last and not last.ok else None
         case _:
             return service.reason.text if service.reason else None
 

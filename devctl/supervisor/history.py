@@ -39,6 +39,7 @@ class History:
         self._ended = False
         self._fd = -1
         self._size = 0
+        self._torn = False
         self._last = 0
         if path is not None:
             self._last = last_id(path) or last_id(rotated(path))
@@ -86,10 +87,13 @@ class History:
             self._fd = -1
 
     def _open(self) -> None:
+        self._fd = -1
         with contextlib.suppress(OSError):
             assert self._path is not None
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._size = os.fstat(self._fd).st_size
+            # A crash or a full disk may have left half a line, which must not swallow the next event.
+            self._torn = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
 
     def _write(self, event: Event) -> None:
         if self._fd < 0 or self._path is None:
@@ -101,7 +105,10 @@ class History:
                 os.replace(self._path, rotated(self._path))
                 os.close(self._fd)
                 self._open()
-            self._size += os.write(self._fd, line)
+            block = b"\n" + line if self._torn else line
+            written = os.write(self._fd, block)
+            self._size += written
+            self._torn = written < len(block)
 
 
 def rotated(path: Path) -> Path:
@@ -118,6 +125,6 @@ def last_id(path: Path) -> int:
     except OSError:
         return 0
     for line in reversed(lines):
-        with contextlib.suppress(ValueError, TypeError, KeyError):
+        with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return int(json.loads(line)["id"])
     return 0

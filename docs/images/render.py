@@ -1,57 +1,104 @@
-"""Makes docs/images/up.svg from the real program: `devctl up` on the reference stack in a terminal of 110×24, drawn as tmux sees it.
+"""Makes the pictures in this folder from the real program, as tmux sees it in a terminal of 110 by 24.
 
-Run from the repository after `make install`, with tmux installed: python docs/images/render.py
+    starting.svg    `devctl up` while the router loads: labelled lines, and below them one live line for each service on its way
+    up.svg          the same terminal when all is ready
+
+Run it after `make install`, with tmux installed: .venv/bin/python docs/images/render.py
+It starts the reference stack on its own ports, so these must be free.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 WIDTH, HEIGHT = 110, 24
-PATIENCE = 60.0
+PATIENCE = 60.0  # seconds for the whole start; it takes five
+PAUSE = 0.03  # seconds between two looks: a live line stands for some hundred milliseconds
+WAITING = re.compile(r"^\S+ frontend .*waiting for backend", re.MULTILINE)
+LOADING = re.compile(r"^\S+ router +starting [\d.]+ s +503", re.MULTILINE)
+COLOUR = re.compile(r"\033\[[0-9;]*m")
 
 
-def tmux(server: str, *arguments: str) -> str:
-    """Runs tmux on a server of its own."""
-    return subprocess.run(["tmux", "-L", server, *arguments], check=True, capture_output=True, text=True).stdout
+class Screen:
+    """A terminal of its own, with a shell in the repository and devctl on its PATH."""
+
+    def __init__(self, runtime: str) -> None:
+        self._server = f"devctl-picture-{os.getpid()}"
+        environment = {"DEVCTL_RUNTIME_DIR": runtime, "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}", "PS1": "$ "}
+        # By env, as tmux sets PATH anew; without start-up files, so that everybody gets the same picture.
+        shell = ["env", "-u", "ENV", *(f"{name}={value}" for name, value in environment.items()), "sh"]
+        self._tmux("new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(ROOT), *shell)
+
+    def close(self) -> None:
+        """Ends the terminal and whatever runs in it."""
+        self._tmux("kill-server")
+
+    def type(self, *keys: str) -> None:
+        """Presses keys, as tmux names them."""
+        self._tmux("send-keys", *keys)
+
+    def text(self) -> str:
+        """What is on it and has scrolled off it, with colours."""
+        return self._tmux("capture-pane", "-e", "-p", "-S", "-200")
+
+    def wait(self, seen: Callable[[str], object], what: str) -> str:
+        """The text, once `seen` is content with it (colours removed)."""
+        end = time.monotonic() + PATIENCE
+        while not seen(COLOUR.sub("", text := self.text())):
+            if time.monotonic() > end:
+                raise SystemExit(f"waited {PATIENCE:g} s for {what}; on the screen:\n{text}")
+            time.sleep(PAUSE)
+        return text
+
+    def _tmux(self, *arguments: str) -> str:
+        command = ["tmux", "-L", self._server, "-f", os.devnull, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def draw(name: str, screen: str) -> None:
+    """Writes one picture."""
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=WIDTH, file=nowhere)
+        console.print(Text.from_ansi(screen.rstrip()))
+    # A fixed id, so that pictures differ only where the screen does.
+    picture = console.export_svg(title="devctl up", unique_id="devctl")
+    # The reader's own monospace font will do; a picture should fetch nothing.
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
+    picture = re.sub(r"[ \t]+$", "", picture, flags=re.MULTILINE).rstrip("\n") + "\n"
+    (HERE / f"{name}.svg").write_text(picture, encoding="utf-8")
 
 
 def main() -> None:
-    """Runs the program, waits until all is ready, and draws what is on the screen."""
-    server = f"devctl-picture-{os.getpid()}"
+    """Runs the program, and draws what is on the screen at two moments."""
+    if shutil.which("tmux") is None:
+        raise SystemExit("tmux is not installed")
     with tempfile.TemporaryDirectory() as runtime:
-        environment = {"DEVCTL_RUNTIME_DIR": runtime, "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}", "PS1": "$ "}
-        exports = " ".join(f"{name}='{value}'" for name, value in environment.items())
-        tmux(server, "new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(ROOT), f"env {exports} sh")
+        screen = Screen(runtime)
         try:
-            tmux(server, "send-keys", "devctl up --no-ui", "Enter")
-            end = time.monotonic() + PATIENCE
-            while "all ready" not in (screen := tmux(server, "capture-pane", "-e", "-p", "-S", "-100")):
-                if time.monotonic() > end:
-                    raise SystemExit(f"the stack did not become ready:\n{screen}")
-                time.sleep(0.1)
-            time.sleep(0.5)  # the lines that come right after
-            screen = tmux(server, "capture-pane", "-e", "-p", "-S", "-100")
+            screen.wait(lambda text: "$" in text, "the shell")
+            screen.type("devctl up", "Enter")
+            draw(
+                "starting",
+                screen.wait(lambda text: LOADING.search(text) and WAITING.search(text), "the router to say why it is not ready"),
+            )
+            screen.wait(lambda text: "all ready" in text and "backend is ok" in text, "all to be ready")
+            draw("up", screen.text())
+            screen.type("C-c")
+            screen.wait(lambda text: "all gone" in text, "the stack to end")
         finally:
-            tmux(server, "send-keys", "C-c")
-            while "all gone" not in tmux(server, "capture-pane", "-p") and time.monotonic() < end:
-                time.sleep(0.1)
-            tmux(server, "kill-server")
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"))  # noqa: SIM115
-    console.print(Text.from_ansi(screen.rstrip()))
-    picture = console.export_svg(title="devctl up")
-    # The reader's own monospace font will do; a picture should fetch nothing.
-    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
-    Path(__file__).with_name("up.svg").write_text(picture, encoding="utf-8")
+            screen.close()
 
 
 if __name__ == "__main__":

@@ -56,12 +56,19 @@ def test_stale_socket_is_replaced(directory: Path, start: Start) -> None:
     assert start().client.get("/health")["status"] == "ok"
 
 
-def test_other_file_in_the_way_is_refused(directory: Path) -> None:
-    """Something at the socket's path that is no socket is reported and left alone."""
-    (directory / "socket").write_text("precious")
-    with pytest.raises(UnsafePath, match="in the way"):
+def test_other_file_in_the_way_is_replaced(directory: Path) -> None:
+    """Whatever a killed supervisor left at the socket's path gives way: the directory is ours alone."""
+    (directory / "socket").write_text("left over")
+    listener.bind_private(directory / "socket").close()
+    assert (directory / "socket").is_socket()
+
+
+def test_directory_in_the_way_is_refused(directory: Path) -> None:
+    """A directory at the socket's path is none of our doing: it is reported and left alone."""
+    (directory / "socket").mkdir()
+    with pytest.raises(UnsafePath, match="cannot be created"):
         listener.bind_private(directory / "socket")
-    assert (directory / "socket").read_text() == "precious"
+    assert (directory / "socket").is_dir()
 
 
 def test_directory_that_is_missing_is_reported(directory: Path) -> None:

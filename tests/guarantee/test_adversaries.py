@@ -25,6 +25,11 @@ def adversary(request: pytest.FixtureRequest) -> Adversary:
     return chosen
 
 
+def only(name: str) -> pytest.MarkDecorator:
+    """The one adversary that a test is about."""
+    return pytest.mark.parametrize("adversary", [ADVERSARIES[name]], ids=[name], indirect=True)
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(tmp_path / "stage")
@@ -67,14 +72,14 @@ def test_leaves_when_told(adversary: Adversary, stage: Stage, played: subprocess
     assert await_nobody(Wanted((stage.marker,)), [stage.pulse], timeout=10) == []
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["leader_thread_exited"]], ids=lambda adversary: adversary.name, indirect=True)
+@only("leader_thread_exited")
 def test_a_zombie_with_threads_is_found(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """A thread-group leader that has exited is in state Z, and still counts as alive."""
     assert stat_fields(played.pid)[0] == b"Z"
     assert [found.pid for found in scan(Wanted((stage.marker,)))] == [played.pid]
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["forgetful_daemon"]], ids=lambda adversary: adversary.name, indirect=True)
+@only("forgetful_daemon")
 def test_the_forgetful_daemon_has_forgotten(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """It has no environment, no descriptors, another session and another parent."""
     (daemon,) = [found.pid for found in scan(Wanted((stage.marker,))) if found.command.endswith("forgotten")]
@@ -88,7 +93,7 @@ def test_the_forgetful_daemon_has_forgotten(stage: Stage, played: subprocess.Pop
     assert int(stat_fields(daemon)[1]) != played.pid
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["washes_its_dye"]], ids=lambda adversary: adversary.name, indirect=True)
+@only("washes_its_dye")
 def test_the_dye_is_washed_off(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """The daemon's limit is lower than any dye."""
     (daemon,) = [found.pid for found in scan(Wanted((stage.marker,))) if found.command.endswith("washed")]
@@ -108,7 +113,7 @@ def test_the_tree_grows_to_150(stage: Stage, played: subprocess.Popen[bytes]) ->
     pytest.fail(f"only {len(scan(Wanted((stage.marker,))))}")
 
 
-@pytest.mark.parametrize("adversary", [ADVERSARIES["mutual_respawn"]], ids=lambda adversary: adversary.name, indirect=True)
+@only("mutual_respawn")
 def test_the_pair_respawns(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """Killing one of the pair brings another pid."""
     wanted = Wanted((stage.marker,))

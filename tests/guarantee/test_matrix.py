@@ -13,7 +13,7 @@ import pytest
 from tests.guarantee.cast import ADVERSARIES, Adversary
 from tests.guarantee.conftest import MakeDevctl
 from tests.guarantee.endings import FURTHER, REQUIRED, Ending
-from tests.guarantee.harness import AS_IS, NO_CGROUP, OTHER_USER, Devctl, Mode
+from tests.guarantee.harness import AS_IS, NO_CGROUP, OTHER_USER, Devctl
 
 REPEAT = int(os.environ.get("DEVCTL_GUARANTEE_REPEAT", "5"))
 OBEDIENT = Adversary("obedient")  # keeps a foreground `up` alive when the adversary's first process leaves by itself

@@ -88,7 +88,7 @@ def closure(services: Mapping[str, ServiceSpec], names: tuple[str, ...]) -> tupl
 def event_of(world: World, kind: str, detail: object) -> lc.Event | None:
     """The event of a command; None when there is nothing of that kind to happen."""
     match kind, detail:
-        case ("answer" | "late"), int(number):
+        case (("answer" | "late"), int(number)):
             choices = world.offers() if kind == "answer" else world.late()
             return choices[number % len(choices)] if choices else None
         case "wait", float(seconds):

@@ -183,9 +183,10 @@ class World:
             case S.WAITING:
                 assert service.wanted
                 if service.live:
-                    assert tree is not None and tree.stopping, f"{name} waits for a tree that nobody ends"
+                    assert tree is not None
+                    assert tree.stopping, f"{name} waits for a tree that nobody ends"
                 else:
-                    blockers = [edge for edge in service.spec.depends_on if blocks(edge, services_of(self.stack))]
+                    blockers = [edge for edge in service.spec.depends_on if blocks(edge, self.stack.services)]
                     assert blockers, f"{name} waits for nothing"
             case S.STARTING if not service.live:
                 assert (name, service.instance) in self.adopting, f"{name} waits for an adoption that was never begun"
@@ -212,23 +213,15 @@ class World:
             assert tree is not None
             assert tree.stopping, f"{name} is {service.state} and its tree is left alone"
         probes = service.spec.healthcheck is not None and not service.spec.oneshot
-        should = service.state is S.EXTERNAL or (
-            probes and service.leader and service.state in (S.STARTING, S.READY, S.UNHEALTHY)
-        )
+        should = service.state is S.EXTERNAL or (probes and service.leader and service.state in (S.STARTING, S.READY, S.UNHEALTHY))
         assert is_watched == should, f"{name} is {service.state}, probed: {is_watched}"
-
-
-def services_of(stack: Stack) -> Mapping[str, Service]:
-    return stack.services
 
 
 def holds(edge: Dependency, target: Service) -> bool:
     """What the manual says of the three conditions."""
     match edge.condition:
         case Condition.STARTED:
-            return target.state in (S.READY, S.UNHEALTHY, S.EXTERNAL, S.COMPLETED) or (
-                target.state is S.STARTING and target.leader
-            )
+            return target.state in (S.READY, S.UNHEALTHY, S.EXTERNAL, S.COMPLETED) or (target.state is S.STARTING and target.leader)
         case Condition.HEALTHY:
             return target.state in (S.READY, S.EXTERNAL) or (target.state is S.COMPLETED and target.spec.oneshot)
         case Condition.COMPLETED:
