@@ -244,7 +244,8 @@ class _Work:
             if service.state is S.STARTING and service.give_up_at is not None and service.give_up_at <= self.now:
                 period = service.spec.healthcheck.start_period if service.spec.healthcheck else 0.0
                 self.unprobe(service, name)
-                self.fail(name, Reason("not_ready", f"was not ready after {period:g} s"), jitter)
+                last = f": {service.detail}" if service.detail else ""
+                self.fail(name, Reason("not_ready", f"was not ready after {period:g} s{last}"), jitter)
             elif service.state is S.BACKOFF and service.spawn_at is not None and service.spawn_at <= self.now:
                 self.touched.append(name)
 
@@ -306,7 +307,7 @@ class _Work:
     def unhealthy(self, name: str, service: Service, detail: str, jitter: float) -> None:
         if service.state not in RUNNING and service.state is not S.EXTERNAL:
             return
-        service = self.set(name, failures=service.failures + 1)
+        service = self.set(name, failures=service.failures + 1, detail=detail)
         retries = service.spec.healthcheck.retries if service.spec.healthcheck else 1
         reason = Reason("unhealthy", f"fails its health check: {detail}")
         if service.state is S.UNHEALTHY:
@@ -369,6 +370,7 @@ class _Work:
             stop_sent=False,
             passed=False,
             failures=0,
+            detail="",
             up_since=None,
             spawn_at=None,
             give_up_at=None,

@@ -41,6 +41,7 @@ class Service:
         again: the next start counts as a restart.
         attempts: consecutive automatic restarts, for backoff and limits.
         failures: consecutive failed checks.
+        detail: what the last failed check said.
         spawn_at: in backoff: when to try again (monotonic seconds).
         give_up_at: while starting: when the start period ends.
         up_since: since when the instance is ready.
@@ -62,6 +63,7 @@ class Service:
     restarts: int = 0
     attempts: int = 0
     failures: int = 0
+    detail: str = ""
     exit: ExitStatus | None = None
     spawn_at: float | None = None
     give_up_at: float | None = None

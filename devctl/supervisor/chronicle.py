@@ -44,7 +44,6 @@ class Chronicle:
     def started(self, name: str) -> None:
         """A new instance begins; what was known of the old one no longer holds."""
         now = self._clock.seconds()
-        self.health.pop(name, None)
         self.left_behind.pop(name, None)
         self.times[name] = Times(started_at=self._clock.now(), started=now)
         marks = self.marks.setdefault(name, Marks())

@@ -244,6 +244,7 @@ class Engine:
 
     def _spawn(self, name: str, number: int) -> None:
         spec = self.specs[name]
+        self.chronicle.health.pop(name, None)
         notify = self._runtime / f"notify-{self._index(name)}" if _is_notify(spec) else None
         try:
             for port in self.ports.get(name, {}).values():
@@ -337,8 +338,7 @@ class Engine:
             self._task(self._end(name, instance))
 
     async def _end(self, name: str, instance: Instance) -> None:
-        asked = self.stack.services[name].state is S.STOPPING
-        if not asked and (left := self.roster.members(instance.index)):
+        if not instance.leader_lives and (left := self.roster.members(instance.index)):
             self.chronicle.left(name, left)
         stopped = Stopped()
         try:
