@@ -11,8 +11,9 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.place import LIMIT, PROGRAMS, PYTHON, await_files, place, private_bytes
-from benchmarks.report import Row, beside
+from benchmarks.report import Row, beside, median
 
+ROUNDS = 5
 WRITERS = 3
 LINES = 1_000_000  # of each writer
 PEER_LINES = 100_000  # honcho handles each line by itself
@@ -119,9 +120,17 @@ def honcho() -> float:
 
 
 def measure(notes: list[str]) -> list[Row]:
-    """Throughput beside its floors, completeness, memory."""
-    null, cat = into_null(), through_cat()
-    rate, lost, ordered, growth = devctl()
+    """Throughput beside its floors, in turns, as the disk has its moods; completeness and memory of all rounds."""
+    nulls, cats, rounds = [], [], []
+    for _ in range(ROUNDS):
+        nulls.append(into_null())
+        cats.append(through_cat())
+        rounds.append(devctl())
+    null, cat, rate = median(nulls), median(cats), median([one[0] for one in rounds])
+    lost, ordered, growth = sum(one[1] for one in rounds), all(one[2] for one in rounds), max(one[3] for one in rounds)
+    notes.append(
+        f"capture: rounds of {', '.join(f'{one[0]:.0f}' for one in rounds)} MB/s, through cat {', '.join(f'{one:.0f}' for one in cats)}"
+    )
     others = [
         beside("writers into /dev/null", f"{null:.0f} MB/s", rate / null),
         beside("through cat", f"{cat:.0f} MB/s", rate / cat),

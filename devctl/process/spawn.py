@@ -104,6 +104,8 @@ def explain(error: OSError | ValueError, request: SpawnRequest) -> SpawnError:
         return SpawnError(f"cannot start {program}: {error}", "remove the character from the command or its environment")
     if error.errno in PASSING:
         return PassingSpawnError(f"cannot start {program}: {error.strerror}", "the machine is short of it; see `ulimit -a`")
+    if os.path.exists(request.cwd) and not os.path.isdir(request.cwd):
+        return SpawnError(f"the working directory {request.cwd} is not a directory", "correct `working_dir`")
     if not os.path.isdir(request.cwd):
         return SpawnError(f"the working directory {request.cwd} does not exist", "create it or correct `working_dir`")
     if not os.access(request.cwd, os.X_OK):

@@ -30,9 +30,17 @@ class Stage:
     environment: dict[str, str]
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Runs a script with bash."""
+        """Runs a script with bash, without a terminal and without input."""
+        file = self.project.with_name("script.sh")
+        file.write_text(script)
         return subprocess.run(
-            ["bash", "-u"], input=script, cwd=self.project, env=self.environment, capture_output=True, text=True, timeout=PATIENCE
+            ["bash", "-u", file],
+            stdin=subprocess.DEVNULL,
+            cwd=self.project,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from devctl.process import dye, reap
-from tests.process.scenes import RUN
+from devctl.process import reap
 
 ROOT = Path(__file__).parent.parent.parent
 Play = Callable[[str], dict[str, Any]]
@@ -41,16 +41,14 @@ def play(tmp_path: Path) -> Iterator[Play]:
         return found
 
     yield run
-    left = reap.sweep(lambda pid: bool(dye.carries(RUN, run_id)(pid)) and _is_of(pid, run_id), time.monotonic() + 5, scans=1)
+    left = reap.sweep(lambda pid: _carries(pid, run_id), time.monotonic() + 5, scans=1)
     assert not left.killed, f"a scene left processes: {left.killed}"
 
 
-def _is_of(pid: int, run_id: str) -> bool:
-    # Scenes of other workers carry the same dye, so the cookie, or the adversaries' marker, must tell.
+def _carries(pid: int, run_id: str) -> bool:
+    # In its environment or, once that is emptied, in the arguments of the adversaries.
     for name in ("environ", "cmdline"):
-        try:
+        with contextlib.suppress(OSError):
             if run_id.encode() in Path(f"/proc/{pid}/{name}").read_bytes():
                 return True
-        except OSError:
-            continue
     return False

@@ -80,6 +80,17 @@ class Troupe:
         return {"killed": stopped.killed, "processes": stopped.processes, "left": self.roster.members(child.index)}
 
 
+def read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """What a process does without telling can only be looked for."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
 async def quick_exits(troupe: Troupe) -> dict[str, Any]:
     """200 children that end at once, each in its own way, while the loop has other things to do."""
     expected: list[list[int | None]] = []
@@ -97,7 +108,7 @@ async def leaders_are_listed(troupe: Troupe) -> dict[str, Any]:
     children = [troupe.sh("exit 0") for _ in range(3)]
     for child in children:
         await troupe.exit_of(child)
-    listed = [[int(word) for word in line.split()] for line in Path(troupe.directory, "leaders").read_text().splitlines()]
+    listed = [[int(word) for word in line.split()] for line in read(f"{troupe.directory}/leaders").splitlines()]
     return {"right": listed == [[child.pid, child.start_time] for child in children]}
 
 
@@ -116,13 +127,10 @@ async def stray(troupe: Troupe) -> dict[str, Any]:
 async def stray_by_cookie(troupe: Troupe) -> dict[str, Any]:
     """Without a dye, the environment of a daemon tells whose it is."""
     troupe.roster.name("web", 3)
-    child = troupe.sh("(setsid setsid sleep 100 >&- 2>&- &) ; echo up; read x", index=3)
-    while len(troupe.roster.trees().get(3, [])) + len(troupe.roster.trees().get(0, [])) < 1:
-        await asyncio.sleep(0.01)
+    child = troupe.sh("setsid sleep 100 &", index=3)
     await troupe.exit_of(child)
-    while not (members := troupe.roster.members(3)):
-        await asyncio.sleep(0.01)
-    return {"strays": len(members), **await troupe.stop(child, 0.1)}
+    await until(lambda: [system.command_line(pid) for pid in troupe.roster.members(3)] == ["sleep 100"])
+    return await troupe.stop(child, 0.1)
 
 
 async def leader_thread_exited(troupe: Troupe) -> dict[str, Any]:
@@ -137,8 +145,7 @@ async def stopped(troupe: Troupe) -> dict[str, Any]:
     """A stopped process gets its TERM, because it is continued."""
     child = troupe.sh("trap 'exit 7' TERM; echo up; kill -STOP $$; sleep 100 & wait")
     await troupe.line(child)
-    while (stat := system.read_stat(child.pid)) is not None and stat.state != "T":
-        await asyncio.sleep(0.005)
+    await until(lambda: (stat := system.read_stat(child.pid)) is not None and stat.state == "T")
     ended = await troupe.stop(child)
     return {**ended, "exit": await troupe.exit_of(child)}
 
@@ -185,20 +192,16 @@ async def dyed(troupe: Troupe) -> dict[str, Any]:
 
 async def session(troupe: Troupe) -> dict[str, Any]:
     """A session of its own, nothing to read, and the first to go when memory runs out."""
-    child = troupe.sh("cat; echo up; read x; sleep 100")
-    await troupe.line(child)
     child = troupe.sh("cat; echo up; exec sleep 100")
     await troupe.line(child)
     stat = system.read_stat(child.pid)
     assert stat is not None
-    score = Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip()
-    return {"own_session": stat.session == stat.pgrp == child.pid, "oom": int(score)}
+    return {"own_session": stat.session == stat.pgrp == child.pid, "oom": int(read(f"/proc/{child.pid}/oom_score_adj"))}
 
 
 async def kill_children(troupe: Troupe) -> dict[str, Any]:
     """The kill loop: everything detached below us, until there is no child."""
-    troupe.sh("setsid sleep 100 & (setsid sleep 100 &) ; sleep 100 & echo up; wait")
-    await asyncio.sleep(0.05)
+    await troupe.line(troupe.sh("setsid sleep 100 & (setsid sleep 100 &) ; sleep 100 & echo up; wait"))
     troupe.roster.close()
     empty, refused, signalled = reap.kill_children(time.monotonic() + GUARD)
     return {"empty": empty, "refused": sorted(refused), "signalled": signalled, "children": system.children(os.getpid())}
