@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 SHORTEST_GAP = 0.002  # seconds: below this the event loop's own latency is most of it
-LONGEST_GAP = 0.1  # seconds: promised in MANIFEST.md
+LONGEST_GAP = 0.1  # seconds: promised in docs/guide.md
 SHARE = 0.02  # gap ÷ time waited
 NUDGED_SHARE = 0.002  # the same right after a signal; 1/10, so that a chatty service cannot make us ask more than that
 SHARE_AFTER_NUDGE = 0.1  # gap ÷ time since the signal: how fast its effect wears off

@@ -34,9 +34,8 @@ def script(fences: list[Fence]) -> str:
             steps = [command] if fence.language == "console" else joined(command)
             for step in steps:
                 parts.append(f"echo == {where} {shlex.quote(step)} >&2")
-                parts.append(
-                    f"{step} </dev/null\nstatus=$?\n[ $status {wanted} 0 ] || {{ echo exit status $status >&2; exit 99; }}"
-                )
+                parts.append(step)
+                parts.append(f"status=$?; [ $status {wanted} 0 ] || {{ echo exit status $status >&2; exit 99; }}")
     return "\n".join(parts)
 
 

@@ -21,7 +21,7 @@ class Adversary:
         costly: it burns a core or makes many processes; repeated less often.
         leaves: its first process goes by itself, so that the service does not become ready.
         namespaces: flags for unshare(2) that it needs.
-        beyond: endings in which nothing without an ancestor or a cgroup can find it (ARCHITECTURE, "Processes").
+        beyond: endings in which nothing without an ancestor or a cgroup can find it (docs/guarantee.md, "Where it ends").
     """
 
     name: str

@@ -38,7 +38,7 @@ def test_one_adversary(make_devctl: MakeDevctl, adversary: Adversary, ending: En
     if not adversary.possible:
         pytest.skip("namespaces are not permitted here")
     if ending.name in adversary.beyond:
-        pytest.skip("beyond what can be done without a cgroup; see ARCHITECTURE, Processes")
+        pytest.skip("beyond what can be done without a cgroup; see docs/guarantee.md, Where it ends")
     play(make_devctl(HARDEST), ending, [adversary])
 
 

@@ -17,9 +17,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-pytest.importorskip("sklearn", reason="the reference stack needs devctl[stack]")
-pytest.importorskip("fastapi", reason="the reference stack needs devctl[stack]")
-
 PROJECT = Path(__file__).parents[2]
 
 # Seconds until a test gives up on something that takes one at most. Only a hang meets it.
