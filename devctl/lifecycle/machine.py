@@ -126,7 +126,8 @@ class _Work(Moves):
                 continue
             if service.state is S.STOPPING:
                 self.set(name, wanted=True, respawn=True)
-            elif service.state in asked[name]:
+            elif service.state in asked[name] or (service.state is S.COMPLETED and not service.spec.oneshot):
+                # A completed one-shot is done; a service that has ended can not be ready for those who need it.
                 self.wait(name, attempts=0)
 
     def stop(self, name: str) -> None:

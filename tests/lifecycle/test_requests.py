@@ -289,6 +289,15 @@ def test_needed_leaves_completed_ones_alone() -> None:
     assert history.state("web") == "starting"
 
 
+def test_needed_starts_what_has_ended() -> None:
+    """A service that is no one-shot and ended well can not be ready for those who need it, so it is started again."""
+    history = ready()
+    history.ended("web", 0)
+    assert history.state("web") == "completed"
+    history.start("nobody", needed=("web",))
+    assert history.state("web") == "starting"
+
+
 @pytest.mark.parametrize("make", [stopped, failed, blocked], ids=lambda make: make.__name__)
 def test_needed_starts_what_is_down(make: Make) -> None:
     """What failed or was stopped is started for those who need it."""
