@@ -128,9 +128,8 @@ def measure(notes: list[str]) -> list[Row]:
         rounds.append(devctl())
     null, cat, rate = median(nulls), median(cats), median([one[0] for one in rounds])
     lost, ordered, growth = sum(one[1] for one in rounds), all(one[2] for one in rounds), max(one[3] for one in rounds)
-    notes.append(
-        f"capture: rounds of {', '.join(f'{one[0]:.0f}' for one in rounds)} MB/s, through cat {', '.join(f'{one:.0f}' for one in cats)}"
-    )
+    ours, theirs = ", ".join(f"{one[0]:.0f}" for one in rounds), ", ".join(f"{one:.0f}" for one in cats)
+    notes.append(f"capture: rounds of {ours} MB/s; through cat {theirs} MB/s")
     others = [
         beside("writers into /dev/null", f"{null:.0f} MB/s", rate / null),
         beside("through cat", f"{cat:.0f} MB/s", rate / cat),

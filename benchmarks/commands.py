@@ -14,7 +14,8 @@ TARGET = 8.0  # times `python -c pass`
 SERVICES = 5
 
 
-def _python() -> float:
+def interpreter_start() -> float:
+    """Seconds of `python -c pass`."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", "pass"], check=True, stdin=subprocess.DEVNULL)
     return time.perf_counter() - begin
@@ -37,7 +38,7 @@ def measure(notes: list[str]) -> list[Row]:
         floor: list[float] = []
         times: dict[str, list[float]] = {name: [] for name in cases}
         for _ in range(ROUNDS):
-            floor.append(_python())
+            floor.append(interpreter_start())
             for name, (where, arguments) in cases.items():
                 times[name].append(where.run(*arguments))
     base = median(floor)

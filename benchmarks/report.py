@@ -75,7 +75,7 @@ def machine() -> str:
     kernel = ".".join(re.findall(r"\d+", platform.release())[:2])
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB memory, Linux {kernel} {platform.machine()}, "
-        f"{platform.python_implementation()} {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start"
+        f"{platform.python_implementation()} {platform.python_version()}"
     )
 
 

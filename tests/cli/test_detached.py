@@ -99,8 +99,10 @@ def test_logs_of_an_unknown_service(running: Project) -> None:
 
 def test_logs_follow_over_a_restart(running: Project) -> None:
     """A follower sees what the service writes after its restart."""
-    follower = running.start("logs", "-f", "work", "-n", "0")
+    follower = running.start("logs", "-f", "work", "-n", "1")
     try:
+        # What was there before shows that it follows.
+        assert "hello from work" in read_until(follower, "hello")
         running.run("restart", "work")
         assert "hello from work" in read_until(follower, "hello")
     finally:

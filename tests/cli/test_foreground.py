@@ -99,13 +99,13 @@ def test_ends_when_every_service_has_ended(project: Project) -> None:
 
 def test_ends_with_1_when_a_service_failed(project: Project) -> None:
     """One failure among the ended ones is a failure of the whole."""
-    project.write('services: {bad: {command: "sh -c \'exit 3\'"}, task: {command: echo done, oneshot: true}}')
+    project.write("services: {bad: {command: \"sh -c 'exit 3'\"}, task: {command: echo done, oneshot: true}}")
     assert project.run("up").returncode == 1
 
 
 def test_stays_with_failures_among_running_ones(project: Project) -> None:
     """A failed service does not end what others look at."""
-    project.write('services: {bad: {command: "sh -c \'exit 3\'"}, good: {command: sleep 100}}')
+    project.write("services: {bad: {command: \"sh -c 'exit 3'\"}, good: {command: sleep 100}}")
     process = project.start("up")
     read_until(process, "bad failed")
     assert project.states() == {"bad": "failed", "good": "ready"}

@@ -103,9 +103,9 @@ def test_completion_of_services_from_the_manifest(project: Project) -> None:
 
 def test_completion_in_bash(project: Project) -> None:
     """The script works in a real bash."""
-    script = f'''
+    script = f"""
         PATH={DEVCTL.parent}:$PATH; eval "$(devctl completion bash)"
         COMP_WORDS=(devctl sta); COMP_CWORD=1; _devctl; echo "${{COMPREPLY[@]}}"
-    '''
+    """
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=project.environment, cwd=project.root)
     assert result.stdout.split() == ["start", "status"]

@@ -53,17 +53,16 @@ def stage(tmp_path: Path) -> Iterator[Callable[[Path], Stage]]:
     environment = {**kept, "DEVCTL_RUNTIME_DIR": runtime, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
 
     def make(source: Path) -> Stage:
-        for name in ("project", "feature"):  # a second checkout beside it
-            target = tmp_path / name
-            if source == ROOT:
-                target.mkdir()
-                shutil.copytree(ROOT / "stack", target / "stack", ignore=shutil.ignore_patterns("__pycache__"))
-                shutil.copy(ROOT / "services.yaml", target)
-                (target / "services.override.yaml").write_text(ANY_PORT)
-                environment["STACK_PYTHON"] = sys.executable
-            else:
-                shutil.copytree(source, target)
-        return Stage(tmp_path / "project", environment)
+        project = tmp_path / "project"
+        shutil.copytree(DEMO, tmp_path / "feature")  # "a second checkout beside it"
+        if source != ROOT:
+            shutil.copytree(source, project)
+            return Stage(project, environment)
+        project.mkdir()
+        shutil.copytree(ROOT / "stack", project / "stack", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "services.yaml", project)
+        (project / "services.override.yaml").write_text(ANY_PORT)
+        return Stage(project, {**environment, "STACK_PYTHON": sys.executable})
 
     try:
         yield make

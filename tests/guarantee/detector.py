@@ -29,7 +29,7 @@ class Found:
     command: str
 
     def __str__(self) -> str:
-        return f"pid {self.pid} ({self.state}) {self.command}"
+        return f"pid {self.pid} ({self.state}) {self.command[:200]}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _look(pid: str, wanted: Wanted) -> Found | None:
         return None
     fields = stat_fields(pid)
     state = fields[0].decode() if fields else "gone"
-    return Found(int(pid), state, os.fsdecode(command.replace(b"\0", b" ").strip())[:200])
+    return Found(int(pid), state, os.fsdecode(command.replace(b"\0", b" ").strip()))
 
 
 def scan(wanted: Wanted) -> list[Found]:

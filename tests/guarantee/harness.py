@@ -279,7 +279,7 @@ def outsider_python() -> Path | None:
         (site / "devctl.pth").write_text("\n".join(packages))
         try:
             done = subprocess.run(
-                [python, "-c", "import devctl, typer, yaml, pydantic"],
+                [python, "-c", "import devctl.cli.main, yaml, starlette, uvicorn"],
                 user=NOBODY,
                 group=NOBODY,
                 extra_groups=[],
