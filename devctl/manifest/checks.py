@@ -10,7 +10,7 @@ from devctl.manifest.host import Host
 from devctl.manifest.nodes import Node
 from devctl.manifest.source import Problems, nearest, quoted
 from devctl.manifest.substitute import locate, references
-from devctl.plan import REFERENCE, Condition, split_reference
+from devctl.plan import REFERENCE, Condition, RestartMode, split_reference
 
 Services = Mapping[str, Built]
 
@@ -25,6 +25,13 @@ def check_dependencies(services: Services, problems: Problems) -> list[str]:
                 problems.add(place, f"service `{name}` depends on itself", "remove it")
             elif dependency.service in services:
                 edges[name].append(dependency.service)
+                if dependency.condition is Condition.COMPLETED and _never_completes(services[dependency.service]):
+                    policy = services[dependency.service].spec.restart.mode.value
+                    problems.add(
+                        place,
+                        f"`{name}` waits for `{dependency.service}` to complete, which its `restart: {policy}` prevents",
+                        f"make `{dependency.service}` a oneshot, give it another restart policy, or wait for service_healthy",
+                    )
             elif dependency.required:
                 help = nearest(dependency.service, list(services), otherwise="define it under `services`, or add required: false")
                 problems.add(place, f"unknown service {quoted(dependency.service)}", help)
@@ -35,6 +42,10 @@ def check_dependencies(services: Services, problems: Problems) -> list[str]:
         shown = cycle if len(cycle) <= 12 else [*cycle[:6], "…", *cycle[-5:]]
         problems.add(place, f"dependency cycle: {' → '.join(shown)}", "remove one of these dependencies")
     return ordered
+
+
+def _never_completes(built: Built) -> bool:
+    return not built.spec.oneshot and built.spec.restart.mode in (RestartMode.ALWAYS, RestartMode.UNLESS_STOPPED)
 
 
 def enabled_services(services: Services, profiles: Collection[str], named: Collection[str]) -> set[str]:

@@ -102,13 +102,22 @@ class History:
         # A full disk costs history, not the stack.
         with contextlib.suppress(OSError):
             if self._size > FILE_LIMIT:
-                os.replace(self._path, rotated(self._path))
-                os.close(self._fd)
-                self._open()
+                self._rotate()
             block = b"\n" + line if self._torn else line
             written = os.write(self._fd, block)
             self._size += written
             self._torn = written < len(block)
+
+    def _rotate(self) -> None:
+        """Begins a new file. Where that is not possible, the old one goes on, and the next try comes after as much again."""
+        assert self._path is not None
+        try:
+            os.replace(self._path, rotated(self._path))
+        except OSError:
+            self._size = 0
+            return
+        os.close(self._fd)
+        self._open()
 
 
 def rotated(path: Path) -> Path:

@@ -37,6 +37,16 @@ CASES: list[tuple[str, str, str, str]] = [
         "a → b → c → a",
         "remove one",
     ),
+    (
+        "waits for what never completes",
+        """services:
+ a: {command: sleep 1, restart: always}
+ b:
+  command: sleep 1
+  depends_on: {‸a: {condition: service_completed_successfully}}""",
+        "waits for `a` to complete, which its `restart: always` prevents",
+        "make `a` a oneshot",
+    ),
     ("dependency twice", "services: {b: {command: sleep 1}, a: {command: sleep 1, depends_on: [b, ‸b]}}", "listed twice", "remove"),
     (
         "dependency as text",

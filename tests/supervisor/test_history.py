@@ -194,3 +194,18 @@ def test_following_a_run_that_ended() -> None:
         return found
 
     assert asyncio.run(scene()) == [1]
+
+
+def test_where_nothing_can_be_renamed_the_file_goes_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed rename costs the bound on the file's size, not the history."""
+    monkeypatch.setattr(module, "FILE_LIMIT", 10)
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    history = open_history(path)
+    for _ in range(5):
+        history.record("x")
+    history.end()
+    assert [entry["id"] for entry in lines(path)] == [1, 2, 3, 4, 5]
