@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from devctl.cli.arguments import count
 from devctl.cli.output import print_json
 from devctl.cli.stopped import EVENTS_FILE, log_directory
-from devctl.cli.style import Style, columns, pad
+from devctl.cli.style import Style, columns, pad, timestamp
 from devctl.cli.wording import describe
 from devctl.errors import NotRunning
 
@@ -69,7 +70,8 @@ def show(event: dict[str, Any], style: Style, *, as_json: bool) -> None:
     if event["type"] == "gap":
         print(f"… events after {event['after']} are only in {EVENTS_FILE} any more; going on with {event['resumes_at']}")
         return
-    clock = event["time"].partition("T")[2].rstrip("Z")[:12]
+    moment = timestamp(event["time"])
+    clock = f"{time.strftime('%H:%M:%S', time.localtime(moment))}.{int(moment % 1 * 1000):03d}"
     service = event["service"] or "(stack)"
     print(f"{style.paint(clock, 'dim')}  {pad(service, 12)}  {describe(event)}")
 

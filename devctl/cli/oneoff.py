@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 from argparse import Namespace
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from devctl.control.http1 import quote
@@ -124,18 +125,28 @@ def alone_environment(plan: Plan, service: str, ports: dict[str, dict[str, int]]
     """What the supervisor would say of a service that it does not run.
 
     Args:
-        ports: those of the services that run. The others get their fixed ones; one that is `auto` and not running has none.
+        ports: those of the services that run. The others get their fixed ones; one that is `auto` and not running has none,
+            but for the service itself.
     """
     from devctl.manifest.envfile import read_env_files
     from devctl.plan import expand, expand_urls
+    from devctl.process.ports import free_port
     from devctl.supervisor.environment import service_environment
 
     known = {
         name: {port: number for port, number in spec.ports.items() if number is not None} | ports.get(name, {})
         for name, spec in plan.services.items()
     }
+    for port in plan.services[service].ports:
+        # Nobody else has to find this one, so any free port will do.
+        known[service].setdefault(port, free_port(known[service].values()))
+    urls: dict[str, str] = {}
+    for name, other in plan.services.items():
+        # What cannot be known, and perhaps need not be: it is missed below by the service that refers to it.
+        with suppress(KeyError):
+            urls |= expand_urls(replace(plan, services={name: other}), known)
     try:
-        spec = expand(plan.services[service], known, expand_urls(plan, known))
+        spec = expand(plan.services[service], known, urls)
     except KeyError as error:
         raise UnknownService(
             f"{service} refers to a port that is not known while the stack is not running: {error.args[0]}",

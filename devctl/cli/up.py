@@ -209,7 +209,8 @@ def detached(args: Namespace, stack: Begun) -> int:
         return undo(stack)
     stack.detach()
     status = stack.client.get("/v1/status")
-    code = summary(args, status, time.monotonic() - began)
+    took = time.time() - timestamp(status["started_at"]) if stack.fresh else time.monotonic() - began
+    code = summary(args, status, took)
     missing = [service for service in status["services"] if service["state"] not in WELL]
     if missing:
         from devctl.cli.ask import explain

@@ -70,7 +70,7 @@ def explain(
             held = {Gate.OPEN: "holds", Gate.SHUT: "not yet", Gate.NEVER: "can not hold"}[verdict]
             evidence.append(("needs", f"{edge.service} {WANTS[edge.condition]}: {held} ({target.state.value})"))
     last = health.get(root)
-    if last is not None and culprit.state is not S.COMPLETED:
+    if last is not None and culprit.state not in (S.COMPLETED, S.STOPPED):
         evidence.append(("check", f"{last.probe}: {last.detail}{'' if last.ok else f' ({last.failures} failures)'}"))
     if culprit.exit is not None:
         evidence.append(("exit", str(culprit.exit)))

@@ -13,6 +13,7 @@ from typing import Any
 from devctl import lifecycle as lc
 from devctl.errors import UsageError
 from devctl.logs.query import read
+from devctl.logs.times import parse_time
 from devctl.model import (
     ENDED,
     SETTLED_WELL,
@@ -125,7 +126,10 @@ class Facade:
                 if holder is not None and holder.pid not in own:
                     holders.append(str(holder))
         settled = services[root].state in (S.READY, S.COMPLETED, S.EXTERNAL, S.STOPPED)
-        tail = [] if settled else [entry.text for entry in read([(root, engine.log_path(root))], tail=EVIDENCE_LINES)]
+        # The file also has what earlier runs and instances wrote, which explains nothing now.
+        began = engine.chronicle.times.get(root, Times()).started_at or self._record.started_at
+        source = [(root, engine.log_path(root))]
+        tail = [] if settled else [entry.text for entry in read(source, since=parse_time(began), tail=EVIDENCE_LINES)]
         return explain(
             name,
             services,

@@ -98,3 +98,13 @@ def test_command_reads_the_terminal(project: Project) -> None:
         assert terminal.status() == 0
     finally:
         terminal.close()
+
+
+def test_run_alone_with_automatic_ports(project: Project) -> None:
+    """With nothing running, a service's own automatic port is a free one, and those of others do not matter."""
+    tool = "{command: \"sh -c 'echo $$PORT'\", port: auto, oneshot: true}"
+    other = "{command: sleep 60, port: auto, url: 'http://127.0.0.1:${services.other.port}'}"
+    project.write(f"services: {{tool: {tool}, other: {other}}}")
+    result = project.run("run", "tool")
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 0
