@@ -42,14 +42,14 @@ class Supervisor(Protocol):
     def environment(self, name: str) -> dict[str, str]:
         """The whole environment as the service gets it."""
 
-    async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> None:
-        """Starts services; returns when their start is under way."""
+    async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> list[str]:
+        """Starts services; returns when their start is under way, the names that were asked for."""
 
-    async def stop(self, names: Sequence[str], *, with_dependents: bool = False) -> None:
-        """Stops services; returns when their process trees are gone."""
+    async def stop(self, names: Sequence[str], *, with_dependents: bool = False) -> list[str]:
+        """Stops services; returns when their process trees are gone, the names of all that were stopped."""
 
-    async def restart(self, names: Sequence[str], *, with_dependents: bool = False) -> None:
-        """Restarts services; returns when the old trees are gone and the new start is under way."""
+    async def restart(self, names: Sequence[str], *, with_dependents: bool = False) -> list[str]:
+        """Restarts services; returns when the old trees are gone and the new start is under way, the names of all of them."""
 
     async def signal(self, name: str, signal_name: str) -> None:
         """Sends a signal ("SIGHUP") to the service's process group. Raises UsageError for a name that is no signal."""

@@ -137,8 +137,8 @@ class Routes:
             names = [request.path_params["name"]] if named else list(dict.fromkeys(fields.pop("services", ())))
             if not names:
                 raise Refused("no service is named", 'send {"services": ["NAME"]}')
-            await getattr(self._supervisor, verb)(names, **fields)
-            return answer({"services": [self._supervisor.service(name).json() for name in names]})
+            touched = await getattr(self._supervisor, verb)(names, **fields)
+            return answer({"services": [self._supervisor.service(name).json() for name in touched]})
 
         return handler
 

@@ -155,21 +155,24 @@ class Facade:
 
     # --- operations -------------------------------------------------------------------------------------------------------------
 
-    async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> None:
+    async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> list[str]:
         self._check(names)
         needed = self._closure(names, self._dependencies) if with_dependencies else []
         self._engine.dispatch(lc.Start(tuple(names), tuple(name for name in needed if name not in names)))
+        return list(names)
 
-    async def stop(self, names: Sequence[str], *, with_dependents: bool = False) -> None:
+    async def stop(self, names: Sequence[str], *, with_dependents: bool = False) -> list[str]:
         wanted = self._select(names, with_dependents)
         self._engine.dispatch(lc.Stop(tuple(wanted)))
         # What somebody starts again meanwhile is no longer ours to wait for.
         await self._engine.until(lambda: all(not (s := self._engine.service(n)).live or s.state is not S.STOPPING for n in wanted))
+        return wanted
 
-    async def restart(self, names: Sequence[str], *, with_dependents: bool = False) -> None:
+    async def restart(self, names: Sequence[str], *, with_dependents: bool = False) -> list[str]:
         wanted = self._select(names, with_dependents)
         self._engine.dispatch(lc.Restart(tuple(wanted)))
         await self._engine.until(lambda: all(self._engine.service(name).state is not S.STOPPING for name in wanted))
+        return wanted
 
     async def signal(self, name: str, signal_name: str) -> None:
         self._engine.service(name)

@@ -273,3 +273,10 @@ def test_manifest_error_before_anything_starts(project: Project) -> None:
     result = project.run("up", "-d")
     assert result.returncode == 2
     assert result.stderr.count("error: ") >= 2
+
+
+def test_what_stopped_with_it_is_named(project: Project) -> None:
+    """`stop --with-dependents` lists every service that it stopped."""
+    project.write("services: {base: {command: sleep 60}, web: {command: sleep 60, depends_on: [base]}}")
+    project.run("up", "-d")
+    assert [line.split()[0] for line in project.run("stop", "base", "--with-dependents").stdout.splitlines()] == ["base", "web"]

@@ -111,21 +111,22 @@ class FakeSupervisor:
         self.service(name)
         return {"PORT": "8888", "ODD": "caf\udce9"}
 
-    async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> None:
-        self._do("start", names, with_dependencies, ServiceState.READY)
+    async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> list[str]:
+        return self._do("start", names, with_dependencies, ServiceState.READY)
 
-    async def stop(self, names: Sequence[str], *, with_dependents: bool = False) -> None:
-        self._do("stop", names, with_dependents, ServiceState.STOPPED)
+    async def stop(self, names: Sequence[str], *, with_dependents: bool = False) -> list[str]:
+        return self._do("stop", names, with_dependents, ServiceState.STOPPED)
 
-    async def restart(self, names: Sequence[str], *, with_dependents: bool = False) -> None:
-        self._do("restart", names, with_dependents, ServiceState.STARTING)
+    async def restart(self, names: Sequence[str], *, with_dependents: bool = False) -> list[str]:
+        return self._do("restart", names, with_dependents, ServiceState.STARTING)
 
-    def _do(self, verb: str, names: Sequence[str], option: bool, state: ServiceState) -> None:
+    def _do(self, verb: str, names: Sequence[str], option: bool, state: ServiceState) -> list[str]:
         for name in names:
             self.service(name)
         self.calls.append((verb, list(names), option))
         for name in names:
             self.set_state(name, state)
+        return list(names)
 
     async def signal(self, name: str, signal_name: str) -> None:
         self.service(name)
