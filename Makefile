@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What the tests run for real: a browser for the page, tmux for the terminal. Installed by `make test` where that is possible.
-SYSTEM_PACKAGES := chromium chromium-driver fonts-dejavu-core tmux
+# What the tests run for real: a browser for the page, tmux for the terminal, a compiler for the clock that jumps. Installed by `make test` where that is possible.
+SYSTEM_PACKAGES := chromium chromium-driver fonts-dejavu-core gcc libc6-dev tmux
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
