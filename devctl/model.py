@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -74,6 +74,73 @@ class Health:
             "checked_at": self.checked_at,
             "failures": self.failures,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """Equal answers of a health check in a row. Times are RFC 3339 in UTC.
+
+    Attributes:
+        until: when the last of them came.
+        count: how many they are.
+        detail: of the last of them; those that differ only in how long they took are equal.
+        seconds: how long the last one took.
+        slowest: how long the slowest one took, in seconds.
+    """
+
+    time: str
+    until: str
+    count: int
+    ok: bool
+    detail: str
+    seconds: float
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthHistory:
+    """How a service is checked, as JSON values of a `plan.HealthCheck` (None: it is not), and the last answers, oldest first."""
+
+    check: Mapping[str, Any] | None
+    history: tuple[CheckRun, ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "check": None if self.check is None else dict(self.check),
+            "history": [asdict(run) for run in self.history],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """One process of a service's tree.
+
+    Attributes:
+        state: in a word: "running", "sleeping", "blocked", "stopped", "zombie"…
+        cpu_percent: of one core.
+        started_at: RFC 3339 in UTC; None when it ended meanwhile.
+        kind: "main", "child", or "adopted": its parent ended, and devctl has it now.
+    """
+
+    pid: int
+    ppid: int
+    command: str
+    state: str
+    cpu_percent: float
+    memory_bytes: int
+    started_at: str | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessTree:
+    """The processes of a service, parents before children; `total` counts those beyond the bound too."""
+
+    processes: tuple[ProcessInfo, ...]
+    total: int
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from urllib.parse import quote, urlencode
 from devctl.cli import grid
 from devctl.cli.arguments import duration
 from devctl.cli.output import print_json
-from devctl.cli.style import Style, seconds
+from devctl.cli.style import Style
 from devctl.errors import ControlError, NotReady, NotRunning
+from devctl.wording import seconds
 
 if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser
@@ -55,8 +56,12 @@ def wait(args: Namespace, client: Client) -> int:
     if answer["done"]:
         return 0
     missing = unmet(answer, condition)
-    why_not = "can no longer happen" if answer["impossible"] else f"not after {seconds(time.monotonic() - began)}"
-    raise NotReady(f"{condition}: {why_not}", "\n".join(explain(client, missing)))
+    who = ", ".join(missing)
+    if answer["impossible"]:
+        what = f"{who}: can no longer become {condition}"
+    else:
+        what = f"{who}: not {condition} after {seconds(time.monotonic() - began)}"
+    raise NotReady(what, "\n".join(explain(client, missing)))
 
 
 def wait_for(client: Client, services: list[str], condition: str, timeout: float | None) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from devctl.cli.arguments import duration
 from devctl.cli.output import print_json
-from devctl.cli.style import Style, seconds
+from devctl.cli.style import Style
+from devctl.wording import seconds
 
 if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser

@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from devctl.cli.style import Style, cells, pad, seconds
-
-Entry = dict[str, Any]
-"""TimelineEntry.json()."""
+from devctl.cli.style import Style, cells, pad
+from devctl.timeline_chart import Entry, bars, critical_path, span
+from devctl.wording import seconds
 
 LEAST_BAR = 10  # cells; below this a chart says nothing
 TOOK = 11  # cells of the longest time or state: "59 min 59 s"
+COLOURS = {"failed": "red", "critical": "yellow", "plain": "green"}
 ROW, HEAD, LABEL, CHART, TAIL = 26, 56, 160, 720, 130  # SVG units: one is a pixel at 100 %
-
-
-def span(entries: Sequence[Entry]) -> float:
-    """Seconds from the run's begin to its last known moment; never 0."""
-    moments = [entry[key] for entry in entries for key in ("waiting_from", "started", "ready") if entry[key] is not None]
-    return float(max([*moments, 0.001]))
 
 
 def text(entries: Sequence[Entry], style: Style, width: int) -> list[str]:
@@ -27,35 +21,18 @@ def text(entries: Sequence[Entry], style: Style, width: int) -> list[str]:
     if not entries:
         return ["nothing has been started yet"]
     wait, work, mark = ("·", "█", "◀ critical") if style.unicode else (".", "#", "< critical")
-    whole = span(entries)
     names = max(cells(entry["service"]) for entry in entries)
     room = max(LEAST_BAR, min(width, 160) - names - TOOK - len(mark) - 3 * 2)
     lines = []
-    for entry in entries:
-        begin = _cell(entry["waiting_from"], whole, room)
-        started = _cell(entry["started"], whole, room)
-        end = _cell(entry["ready"], whole, room) if entry["ready"] is not None else room
-        if entry["started"] is None:
-            bar = " " * begin + style.paint(wait * (room - begin), "dim")
-            took = entry["state"]
-        else:
-            solid = max(1, end - started)
-            started = min(started, room - solid)  # what has begun just now is one cell, and that must fit
-            begin = min(begin, started)
-            colours = ("red",) if entry["state"] in ("failed", "unhealthy") else ("yellow",) if entry["critical"] else ("green",)
-            bar = " " * begin + style.paint(wait * max(0, started - begin), "dim") + style.paint(work * solid, *colours)
-            bar += " " * (room - max(begin, started) - solid)
-            took = seconds(entry["ready"] - entry["started"]) if entry["ready"] is not None else entry["state"]
-        lines.append(f"{pad(entry['service'], names)}  {bar}  {took:>{TOOK}}  {mark if entry['critical'] else ''}".rstrip())
-    path = [entry["service"] for entry in entries if entry["critical"]]
-    summary = f"{seconds(whole)} in all"
-    if path:
+    for bar in bars(entries, room):
+        cells_of = [" " * bar.before, style.paint(wait * bar.waiting, "dim"), style.paint(work * bar.starting, COLOURS[bar.tone])]
+        took = bar.state if bar.took is None else seconds(bar.took)
+        row = f"{pad(bar.service, names)}  {''.join(cells_of)}{' ' * bar.after}  {took:>{TOOK}}  {mark if bar.critical else ''}"
+        lines.append(row.rstrip())
+    summary = f"{seconds(span(entries))} in all"
+    if path := critical_path(entries):
         summary += f"; critical path: {(' → ' if style.unicode else ' -> ').join(path)}"
     return [*lines, "", summary]
-
-
-def _cell(moment: float | None, whole: float, room: int) -> int:
-    return 0 if moment is None else min(room, round(moment / whole * room))
 
 
 def svg(entries: Sequence[Entry], title: str) -> str:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from devctl.cli.arguments import count
 from devctl.cli.output import print_json
 from devctl.cli.stopped import EVENTS_FILE, log_directory
-from devctl.cli.style import Style, columns, pad, timestamp
-from devctl.cli.wording import describe
+from devctl.cli.style import Style, columns, pad
 from devctl.errors import NotRunning
+from devctl.wording import describe, timestamp
 
 if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser

@@ -7,8 +7,9 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from devctl.cli.output import print_json
-from devctl.cli.style import Style, plural
+from devctl.cli.style import Style
 from devctl.errors import ManifestError, NotRunning
+from devctl.wording import plural
 
 if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser

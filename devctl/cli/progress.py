@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from devctl.cli.live import spinner
-from devctl.cli.style import Style, cells, pad, seconds, timestamp
+from devctl.cli.style import Style, cells, pad
+from devctl.wording import seconds, timestamp
 
 WELL = frozenset({"ready", "completed", "external"})
 BAD = frozenset({"failed", "unhealthy"})

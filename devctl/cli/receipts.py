@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from devctl.cli.style import plural, seconds
 from devctl.model import Receipt
+from devctl.wording import plural, seconds
 
 if TYPE_CHECKING:
     from devctl.control.launch import RecoveryReport

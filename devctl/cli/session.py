@@ -16,9 +16,8 @@ from devctl.cli.live import FRAME, LiveArea, spinner
 from devctl.cli.output import pipe_out
 from devctl.cli.printer import Printer
 from devctl.cli.progress import ENDED, WELL, Progress
-from devctl.cli.style import seconds
-from devctl.cli.wording import describe
 from devctl.errors import DevctlError
+from devctl.wording import describe, seconds
 
 if TYPE_CHECKING:
     from devctl.logs.record import Record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,6 +98,9 @@ def ls(args: Namespace, where: Where) -> int:
     shown = [stack for stack in stacks() if args.all or stack.state != "stopped"]
     if args.json:
         print_json([facts(stack) for stack in shown])
+        return 0
+    if not shown:
+        print("no stack of yours runs" if not args.all else "no stack of yours has ever run here", file=sys.stderr)
         return 0
     style = Style()
     rows = []

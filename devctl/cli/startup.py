@@ -13,8 +13,8 @@ from devctl.cli.inbox import EventsEnded, Finished, Happened, Inbox, Signalled
 from devctl.cli.live import FRAME, LiveArea
 from devctl.cli.progress import BAD, WELL, Progress
 from devctl.cli.style import Style, cells, pad
-from devctl.cli.wording import describe
 from devctl.errors import ControlError
+from devctl.wording import describe
 
 LIVE_LINES = 20
 ASK = 0.5  # seconds between two looks at how checks fail, while live lines show it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -126,43 +125,3 @@ def fit(text: str, width: int) -> str:
 def pad(text: str, width: int) -> str:
     """`text` and spaces up to `width` cells."""
     return text + " " * max(0, width - cells(text))
-
-
-def seconds(value: float) -> str:
-    """A length of time for people: 0.21 s, 14 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
-    if value < 10:
-        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
-    whole = int(value)
-    if whole < 60:
-        return f"{whole} s"
-    for big, small, unit, rest in ((60, 1, "min", "s"), (3600, 60, "h", "min"), (86400, 3600, "d", "h")):
-        if whole < big * (60 if big == 60 else 24 if big == 3600 else 10**9):
-            head, tail = divmod(whole, big)
-            return f"{head} {unit} {tail // small} {rest}" if tail // small else f"{head} {unit}"
-    return f"{whole} s"
-
-
-def size(value: int) -> str:
-    """Bytes for people: 512 B, 45.9 MB."""
-    amount = float(value)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            return f"{value} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{value} B"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 port`, `2 ports`, `3 processes`."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
-def timestamp(text: str) -> float:
-    """Seconds since the epoch from RFC 3339 in UTC, `…Z`."""
-    import calendar
-
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    digits = fraction if fraction.isdigit() else "0"
-    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + int(digits) / float(10 ** len(digits))

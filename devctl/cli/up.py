@@ -17,9 +17,9 @@ from devctl.cli.planning import depends_on, patience, plan_json, plan_lines, pla
 from devctl.cli.printer import Printer
 from devctl.cli.progress import WELL, Progress
 from devctl.cli.stopped import LOG_SUFFIX
-from devctl.cli.style import Style, cells, columns, pad, seconds, timestamp
-from devctl.cli.wording import changes
+from devctl.cli.style import Style, cells, columns, pad
 from devctl.errors import NotRunning, StackBusy, UsageError
+from devctl.wording import changes, seconds, timestamp
 
 if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser
@@ -166,7 +166,7 @@ def joined(args: Namespace, where: Where, plan: Plan, client: Client, held: Exit
 
     if not args.detach:
         held.callback(client.lease().close)
-    answer = client.post("/v1/reload", {"plan": to_json(plan), "no_deps": args.no_deps})
+    answer = client.post("/v1/reload", {"plan": to_json(plan)})
     return Begun(where, client, plan, None, (*answer["started"], *answer["restarted"]), changes(answer) or "nothing has changed")
 
 

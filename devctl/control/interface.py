@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from devctl.model import Event, Explanation, Receipt, ServiceStatus, StackStatus, TimelineEntry
+from devctl.model import Event, Explanation, HealthHistory, ProcessTree, Receipt, ServiceStatus, StackStatus, TimelineEntry
 from devctl.plan import Plan, ServiceSpec
 
 WaitFor = Literal["ready", "stopped", "unhealthy", "completed"]
@@ -42,6 +42,12 @@ class Supervisor(Protocol):
     def environment(self, name: str) -> dict[str, str]:
         """The whole environment as the service gets it."""
 
+    def health(self, name: str) -> HealthHistory:
+        """How the service is checked, and what the last checks said (bounded)."""
+
+    def processes(self, name: str) -> ProcessTree:
+        """The processes of the service's tree, now (bounded)."""
+
     async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> list[str]:
         """Starts services; returns when their start is under way, the names that were asked for."""
 
@@ -54,7 +60,7 @@ class Supervisor(Protocol):
     async def signal(self, name: str, signal_name: str) -> None:
         """Sends a signal ("SIGHUP") to the service's process group. Raises UsageError for a name that is no signal."""
 
-    async def reload(self, plan: Plan, *, with_dependencies: bool = True) -> dict[str, list[str]]:
+    async def reload(self, plan: Plan) -> dict[str, list[str]]:
         """Makes the running stack match `plan`. The answer has the keys started, restarted, stopped and unchanged."""
 
     async def shutdown(self, *, force: bool = False) -> Receipt:

@@ -60,6 +60,8 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Content, list[dict[str, Any]], Schem
     _SERVICE: {"get": ("One service", _json("ServiceStatus"), [], None)},
     f"{_SERVICE}/why": {"get": ("Why the service is in its state", _json("Explanation"), [], None)},
     f"{_SERVICE}/environment": {"get": ("What the service runs, and with which environment", _json("Environment"), [], None)},
+    f"{_SERVICE}/health": {"get": ("How the service is checked, and what the last checks said", _json("HealthHistory"), [], None)},
+    f"{_SERVICE}/processes": {"get": ("The processes of the service's tree", _json("Processes"), [], None)},
     f"{_SERVICE}/start": {"post": ("Start the service", _json("Services"), [], _body(_DEPENDENCIES))},
     f"{_SERVICE}/stop": {"post": ("Stop the service; answered when it is gone", _json("Services"), [], _body(_DEPENDENTS))},
     f"{_SERVICE}/restart": {
@@ -87,7 +89,7 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Content, list[dict[str, Any]], Schem
             "Make the stack match another plan",
             _json("ReloadResult"),
             [],
-            _body({"plan": {"type": "object"}, "no_deps": {**BOOLEAN, "default": False}}, required=("plan",)),
+            _body({"plan": {"type": "object"}}, required=("plan",)),
         )
     },
     "/v1/shutdown": {

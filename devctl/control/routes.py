@@ -70,6 +70,8 @@ class Routes:
             (name, self.service),
             (f"{name}/why", self.why),
             (f"{name}/environment", self.environment),
+            (f"{name}/health", self.health_history),
+            (f"{name}/processes", self.processes),
             ("/v1/wait", self.wait),
             ("/v1/timeline", self.timeline),
         ]
@@ -122,6 +124,14 @@ class Routes:
         environment = self._supervisor.environment(name)
         return answer({"environment": environment, "argv": list(spec.argv), "working_dir": spec.working_dir})
 
+    async def health_history(self, request: Request) -> Response:
+        read_query(request, ())
+        return answer(self._supervisor.health(request.path_params["name"]).json())
+
+    async def processes(self, request: Request) -> Response:
+        read_query(request, ())
+        return answer(self._supervisor.processes(request.path_params["name"]).json())
+
     async def timeline(self, request: Request) -> Response:
         read_query(request, ())
         return answer({"entries": [entry.json() for entry in self._supervisor.timeline()]})
@@ -152,9 +162,8 @@ class Routes:
 
     async def reload(self, request: Request) -> Response:
         read_query(request, ())
-        fields = await read_fields(request, {"plan": dict, "no_deps": bool}, limit=PLAN_BODY)
-        plan = _plan(fields.get("plan"))
-        return answer(await self._supervisor.reload(plan, with_dependencies=not fields.get("no_deps", False)))
+        fields = await read_fields(request, {"plan": dict}, limit=PLAN_BODY)
+        return answer(await self._supervisor.reload(_plan(fields.get("plan"))))
 
     async def shutdown(self, request: Request) -> Response:
         read_query(request, ())

@@ -103,6 +103,54 @@ COMPONENTS: dict[str, Schema] = {
         }
     ),
     "Environment": obj({"environment": mapping(STRING), "argv": array(STRING), "working_dir": STRING}),
+    "HealthHistory": obj(
+        {
+            "check": nullable(
+                obj(
+                    {
+                        "probe": {"type": "object", "properties": {"kind": STRING}, "required": ["kind"]},
+                        "interval": {**NUMBER, "description": "Seconds, as the next ones."},
+                        "timeout": NUMBER,
+                        "retries": COUNT,
+                        "start_period": NUMBER,
+                        "start_interval": {**nullable(NUMBER), "description": "Null: adaptive, at most 0.1 s apart."},
+                    }
+                )
+            ),
+            "history": array(
+                obj(
+                    {
+                        "time": TIME,
+                        "until": {**TIME, "description": "Of the last of them."},
+                        "count": {**COUNT, "description": "Equal answers in a row, but for how long they took."},
+                        "ok": BOOLEAN,
+                        "detail": {**STRING, "description": "Of the last of them."},
+                        "seconds": {**NUMBER, "description": "How long the last one took."},
+                        "slowest": NUMBER,
+                    }
+                )
+            ),
+        }
+    ),
+    "Processes": obj(
+        {
+            "processes": array(
+                obj(
+                    {
+                        "pid": INTEGER,
+                        "ppid": INTEGER,
+                        "command": STRING,
+                        "state": STRING,
+                        "cpu_percent": {**NUMBER, "description": "Of one core, since somebody asked last."},
+                        "memory_bytes": COUNT,
+                        "started_at": nullable(TIME),
+                        "kind": {"type": "string", "enum": ["main", "child", "adopted"]},
+                    }
+                )
+            ),
+            "total": {**COUNT, "description": "How many there are; the list is bounded."},
+        }
+    ),
     "Timeline": obj(
         {
             "entries": array(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import select
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from devctl.logs.cursor import Cursor
 from devctl.logs.inotify import Inotify
 from devctl.logs.query import Filter, Source, make_filter, make_levels, read_tail
 from devctl.logs.record import Record
-from devctl.logs.scan import end_of, position_at
+from devctl.logs.scan import Position, end_of, position_at
 
 Sources = Sequence[Source] | Callable[[], Sequence[Source]]
 
@@ -39,6 +39,7 @@ class Follower:
         sources: services and files, or a function that gives them, asked again and again; new ones are read from their beginning.
         tail: begin with so many last lines; 0 only new lines, None everything that there is.
         since: nanoseconds since the epoch; nothing older.
+        places: where to begin in the services named there, instead of `tail` and `since`; the follower owns the files.
         grep, level, stream: as for `query.read`.
         levels: give lines without a level, such as a traceback's, the level of the line they belong to.
 
@@ -54,6 +55,7 @@ class Follower:
         *,
         tail: int | None = None,
         since: int | None = None,
+        places: Mapping[str, Position] | None = None,
         grep: str | None = None,
         level: str | None = None,
         stream: str | None = None,
@@ -69,7 +71,7 @@ class Follower:
         self._recheck_at = 0.0
         self._watched = True
         self._backlog: list[Record] = []
-        self._begin(tail)
+        self._begin(tail, places or {})
 
     def __enter__(self) -> Self:
         return self
@@ -134,11 +136,14 @@ class Follower:
     def _list(self) -> Sequence[Source]:
         return self._sources() if callable(self._sources) else self._sources
 
-    def _begin(self, tail: int | None) -> None:
+    def _begin(self, tail: int | None, places: Mapping[str, Position]) -> None:
         ends = []
         for service, path in self._list():
             self._inotify.watch(path.parent)  # before the first look, so that no change falls between
-            if tail is None:
+            start: Position | None
+            if service in places:
+                start = places[service]
+            elif tail is None:
                 start = position_at(path, self._since) if self._since is not None else None
             elif (start := end_of(path)) is not None:
                 ends.append((service, (start[0].copy(), start[1])))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from devctl.health import ProbeResult
 from devctl.lifecycle import ExitStatus, Service
 from devctl.model import Health, ServiceState
 from devctl.process import system
+from devctl.supervisor.checks import Checks
 from devctl.supervisor.clock import Clock
 from devctl.supervisor.history import History
 from devctl.supervisor.timeline import Marks
@@ -31,6 +33,7 @@ class Chronicle:
 
     def __init__(self, history: History, clock: Clock) -> None:
         self.health: dict[str, Health] = {}
+        self.checks = Checks()
         self.marks: dict[str, Marks] = {}
         self.times: dict[str, Times] = {}
         self.left_behind: dict[str, str] = {}
@@ -55,6 +58,8 @@ class Chronicle:
         before = old.state if old is not None else None
         if before is new.state and (old is None or old.reason == new.reason or new.state is S.UNHEALTHY):
             return
+        if new.state is S.WAITING:
+            self.marks.setdefault(name, Marks(waiting=self._clock.seconds()))
         became_ready = new.state in (S.READY, S.EXTERNAL) or (new.state is S.COMPLETED and new.spec.oneshot)
         if became_ready and before not in (S.UNHEALTHY, new.state):
             self._ready(name)
@@ -72,11 +77,13 @@ class Chronicle:
         """The leader of an instance ended."""
         self._history.record("service_exited", name, exit_code=exit.code, signal=exit.signal, pid=pid, instance=instance)
 
-    def probed(self, name: str, kind: str, ok: bool, detail: str) -> None:
+    def probed(self, name: str, kind: str, result: ProbeResult) -> None:
         """A health check answered."""
         last = self.health.get(name)
-        failures = 0 if ok else (last.failures if last is not None else 0) + 1
-        self.health[name] = Health(kind, ok, detail, self._clock.now(), failures)
+        now = self._clock.now()
+        failures = 0 if result.ok else (last.failures if last is not None else 0) + 1
+        self.health[name] = Health(kind, result.ok, result.detail, now, failures)
+        self.checks.add(name, result, now)
 
     def left(self, name: str, pids: list[int]) -> None:
         """The leader ended and these were still there."""

@@ -272,7 +272,7 @@ class Engine:
                 result = await probe_once(check.probe, check.timeout, run_exec=self._runner(name))
                 found = result.ok
                 if found:
-                    self.chronicle.probed(name, check.probe.kind, True, result.detail)
+                    self.chronicle.probed(name, check.probe.kind, result)
         except DevctlError:
             found = False  # such as an exec probe whose program is missing: the start will say it
         finally:
@@ -294,7 +294,7 @@ class Engine:
         kind = check.probe.kind if check is not None else ""
 
         def report(result: ProbeResult) -> None:
-            self.chronicle.probed(name, kind, result.ok, result.detail)
+            self.chronicle.probed(name, kind, result)
             if result.ok:
                 self.dispatch(lc.Healthy(name, number))
             else:

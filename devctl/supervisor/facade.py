@@ -19,6 +19,8 @@ from devctl.model import (
     SETTLED_WELL,
     Event,
     Explanation,
+    HealthHistory,
+    ProcessTree,
     Receipt,
     ServiceState,
     ServiceStatus,
@@ -35,6 +37,7 @@ from devctl.supervisor.chronicle import Times
 from devctl.supervisor.engine import Engine
 from devctl.supervisor.explain import cause_chain, explain, reason
 from devctl.supervisor.metrics import Metrics, Usage
+from devctl.supervisor.processes import ProcessTable
 from devctl.supervisor.timeline import timeline
 from devctl.version import __version__
 
@@ -69,6 +72,7 @@ class Facade:
         self._socket = socket
         self._on_ended = on_ended
         self._metrics = Metrics(engine.roster)
+        self._processes = ProcessTable()
         self._leases: set[Lease] = set()
         self._ending: asyncio.Task[Receipt] | None = None
         self._state: StackState | None = None
@@ -112,6 +116,15 @@ class Facade:
         if instance is not None and instance.spec == self.spec(name):
             return dict(instance.environment)
         return self._engine.environment(self.spec(name))
+
+    def health(self, name: str) -> HealthHistory:
+        return self._engine.chronicle.checks.history(name, self.spec(name).healthcheck)
+
+    def processes(self, name: str) -> ProcessTree:
+        self._engine.service(name)
+        instance = self._engine.instances.get(name)
+        leader = instance.pid if instance is not None else None
+        return self._processes.tree(self._engine.roster.members(self._engine.index(name)), leader)
 
     def explain(self, name: str) -> Explanation:
         engine = self._engine
@@ -183,7 +196,7 @@ class Facade:
         if instance is not None:
             instance.signal(signal.Signals[full])
 
-    async def reload(self, plan: Plan, *, with_dependencies: bool = True) -> dict[str, list[str]]:
+    async def reload(self, plan: Plan) -> dict[str, list[str]]:
         return self._engine.reload(plan)
 
     async def wait(self, names: Sequence[str], condition: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from devctl.cli import grid
 from devctl.cli.live import plain
-from devctl.cli.style import LABEL_COLOURS, Style, cells, fit, plural, seconds, size, timestamp
+from devctl.cli.style import LABEL_COLOURS, Style, cells, fit
+from devctl.wording import plural, seconds, size, timestamp
 
 
 class TerminalText(io.StringIO):

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from devctl.control.interface import WaitFor
 from devctl.errors import UnknownService, UsageError
 from devctl.model import (
+    CheckRun,
     Event,
     Explanation,
     Health,
+    HealthHistory,
+    ProcessInfo,
+    ProcessTree,
     Receipt,
     ServiceState,
     ServiceStatus,
@@ -23,7 +28,7 @@ from devctl.model import (
     Survivor,
     TimelineEntry,
 )
-from devctl.plan import Plan, ServiceSpec
+from devctl.plan import HealthCheck, HttpProbe, Plan, ServiceSpec
 
 TIME = "2026-11-20T23:50:01.123456Z"
 RUN_ID = "r1"
@@ -111,6 +116,15 @@ class FakeSupervisor:
         self.service(name)
         return {"PORT": "8888", "ODD": "caf\udce9"}
 
+    def health(self, name: str) -> HealthHistory:
+        self.service(name)
+        check = asdict(HealthCheck(HttpProbe("http://127.0.0.1:8888/")))
+        return HealthHistory(check, (CheckRun(TIME, TIME, 3, True, "200 in 3 ms", 0.003, 0.004),))
+
+    def processes(self, name: str) -> ProcessTree:
+        self.service(name)
+        return ProcessTree((ProcessInfo(123, 100, f"python -m {name}", "sleeping", 0.4, 48234496, TIME, "main"),), 1)
+
     async def start(self, names: Sequence[str], *, with_dependencies: bool = True) -> list[str]:
         return self._do("start", names, with_dependencies, ServiceState.READY)
 
@@ -134,8 +148,8 @@ class FakeSupervisor:
             raise UsageError(f"{signal_name!r} is no signal", "use a name such as SIGHUP")
         self.calls.append(("signal", name, signal_name))
 
-    async def reload(self, plan: Plan, *, with_dependencies: bool = True) -> dict[str, list[str]]:
-        self.calls.append(("reload", plan, with_dependencies))
+    async def reload(self, plan: Plan) -> dict[str, list[str]]:
+        self.calls.append(("reload", plan))
         return {"started": [], "restarted": ["backend"], "stopped": [], "unchanged": ["router"]}
 
     async def shutdown(self, *, force: bool = False) -> Receipt:

@@ -60,6 +60,8 @@ REQUESTS: list[tuple[str, str, str, Any]] = [
     ("get", "/v1/services/{name}", "/v1/services/router", None),
     ("get", "/v1/services/{name}/why", "/v1/services/router/why", None),
     ("get", "/v1/services/{name}/environment", "/v1/services/router/environment", None),
+    ("get", "/v1/services/{name}/health", "/v1/services/router/health", None),
+    ("get", "/v1/services/{name}/processes", "/v1/services/router/processes", None),
     ("get", "/v1/wait", "/v1/wait?services=router&for=ready&timeout=1", None),
     ("get", "/v1/wait", "/v1/wait?for=stopped&timeout=0", None),
     ("get", "/v1/events", "/v1/events?after=0&service=router&type=service_state", None),
@@ -67,7 +69,7 @@ REQUESTS: list[tuple[str, str, str, Any]] = [
     *(("post", f"/v1/services/{{name}}/{verb}", f"/v1/services/router/{verb}", {o: True}) for verb, o in OPERATIONS.items()),
     *(("post", f"/v1/{verb}", f"/v1/{verb}", {"services": ["router"], o: False}) for verb, o in OPERATIONS.items()),
     ("post", "/v1/services/{name}/signal", "/v1/services/router/signal", {"signal": "SIGHUP"}),
-    ("post", "/v1/reload", "/v1/reload", {"plan": to_json(PLAN), "no_deps": False}),
+    ("post", "/v1/reload", "/v1/reload", {"plan": to_json(PLAN)}),
     ("post", "/v1/shutdown", "/v1/shutdown", {"force": True}),
 ]
 

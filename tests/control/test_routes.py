@@ -61,9 +61,9 @@ def test_signal_is_sent(running: Running) -> None:
 
 def test_reload_hands_the_plan_over(running: Running) -> None:
     """The plan arrives as it was."""
-    answer = running.client.post("/v1/reload", {"plan": to_json(PLAN), "no_deps": True})
+    answer = running.client.post("/v1/reload", {"plan": to_json(PLAN)})
     assert answer["restarted"] == ["backend"]
-    assert running.supervisor.calls == [("reload", PLAN, False)]
+    assert running.supervisor.calls == [("reload", PLAN)]
 
 
 def test_environment_keeps_bytes_that_are_no_text(running: Running) -> None:
@@ -74,7 +74,13 @@ def test_environment_keeps_bytes_that_are_no_text(running: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/services/nope", "/v1/services/nope/why", "/v1/services/%2e%2e/logs", "/v1/wait?services=nope"]
+    "path",
+    [
+        "/v1/services/nope",
+        *(f"/v1/services/nope/{what}" for what in ("why", "health", "processes", "environment")),
+        "/v1/services/%2e%2e/logs",
+        "/v1/wait?services=nope",
+    ],
 )
 def test_unknown_service(running: Running, path: str) -> None:
     """A wrong name is UnknownService at the client too, with the names that exist."""
