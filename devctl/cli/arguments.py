@@ -82,12 +82,12 @@ class CommandParser(argparse.ArgumentParser):
 
     def value(
         self, *names: str, help: str, type: Callable[[str], Any] = str, metavar: str = "VALUE", default: Any = None,
-        choices: tuple[str, ...] | None = None, completer: Completer | None = None,
+        choices: tuple[str, ...] | None = None, completer: Completer | None = None, const: Any = None,
     ) -> None:  # fmt: skip
-        """Declares an option with a value."""
+        """Declares an option with a value; with `const`, which it then is, the value may be left out."""
         self.add_argument(
             *names, type=type, help=help, default=default, choices=choices, completer=completer,
-            metavar=metavar if choices is None else None,
+            metavar=metavar if choices is None else None, **({} if const is None else {"nargs": "?", "const": const}),
         )  # fmt: skip
 
     def error(self, message: str) -> NoReturn:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from devctl.cli import grid
 from devctl.cli.output import print_json
-from devctl.cli.style import STATE_COLOURS, Style, columns
+from devctl.cli.style import Style, columns
 from devctl.errors import NotRunning
+from devctl.glyphs import STATE_COLOURS
 from devctl.wording import plural, seconds, size, timestamp
 
 if TYPE_CHECKING:

@@ -7,38 +7,12 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
+from devctl.glyphs import GLYPHS, STATE_COLOURS
+
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36"}
 
 # Of the 256-colour cube, those with a contrast of at least 3:1 to black and to white, neighbours far apart in hue.
 LABEL_COLOURS = (33, 166, 30, 170, 136, 99, 64, 167, 31, 132, 29, 68)
-
-STATE_COLOURS = {
-    "ready": "green",
-    "completed": "green",
-    "external": "cyan",
-    "starting": "yellow",
-    "waiting": "dim",
-    "stopping": "yellow",
-    "stopped": "dim",
-    "backoff": "yellow",
-    "unhealthy": "red",
-    "failed": "red",
-    "degraded": "red",
-}
-
-GLYPHS = {
-    "ready": ("●", "*"),
-    "completed": ("✓", "+"),
-    "external": ("◆", "@"),
-    "starting": ("◐", "~"),
-    "waiting": ("○", "o"),
-    "stopping": ("◌", "v"),
-    "stopped": ("·", "."),
-    "backoff": ("↻", "r"),
-    "unhealthy": ("▲", "!"),
-    "failed": ("✗", "x"),
-    "degraded": ("▲", "!"),
-}
 
 
 def is_terminal(stream: TextIO) -> bool:

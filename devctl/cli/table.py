@@ -18,7 +18,7 @@ class Command(NamedTuple):
 
 GROUPS: dict[str, dict[str, Command]] = {
     "Run": {
-        "up": Command("up", "start the stack, in order, and follow it"),
+        "up": Command("up", "start the stack, in order, and open the dashboard"),
         "down": Command("down", "stop it all, and prove that nothing is left"),
         "start": Command("operate", "start services"),
         "stop": Command("operate", "stop services"),
@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "exec": Command("oneoff", "run any command in a service's environment"),
     },
     "Look": {
+        "dashboard": Command("dashboard", "see and steer it: services, logs, details (also: ui)"),
         "status": Command("status", "what runs, and how it is (also: ps)"),
         "logs": Command("logs", "what the services wrote"),
         "why": Command("ask", "why a service is not ready, in one sentence"),
@@ -51,11 +52,11 @@ GROUPS: dict[str, dict[str, Command]] = {
 
 COMMANDS: dict[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
 
-ALIASES = {"ps": "status"}
+ALIASES = {"ps": "status", "ui": "dashboard"}
 
 HIDDEN = {"__complete": Command("completion", "")}
 
-LATER = frozenset({"dashboard", "ui", "attach", "mcp", "init", "import", "export"})
+LATER = frozenset({"attach", "mcp", "init", "import", "export"})
 """Commands of the contract that this version does not have."""
 
 

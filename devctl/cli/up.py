@@ -67,7 +67,11 @@ def run(args: Namespace, where: Where) -> int:
         launching: list[StackPaths] = []
         try:
             stack = begin(args, where, held, launching)
-            return detached(args, stack) if args.detach else foreground(args, stack)
+            if args.detach:
+                return detached(args, stack)
+            from devctl.cli.dashboard import wanted
+
+            return dashboard(stack) if wanted(args) else foreground(args, stack)
         except KeyboardInterrupt:
             # So early that nobody listens to signals yet. Without the lease the supervisor ends what it has begun.
             held.close()
@@ -256,6 +260,16 @@ def summary(args: Namespace, status: dict[str, Any], took: float | None) -> int:
     if took is not None and status["state"] == "ready":
         print(f"{status['stack']} is ready, after {seconds(took)}", file=sys.stderr)
     return 0
+
+
+def dashboard(stack: Begun) -> int:
+    """Opens the dashboard; unless it is told to leave the stack running, closing it has stopped that."""
+    from devctl.cli.dashboard import context
+    from devctl.dashboard import run as open_dashboard
+
+    status = stack.client.get("/v1/status")
+    since = int(timestamp(status["started_at"]) * 1e9) if stack.fresh else None
+    return open_dashboard(context(stack.where, status, detach=stack.detach, since=since, message=stack.change))
 
 
 def foreground(args: Namespace, stack: Begun) -> int:

@@ -81,6 +81,12 @@ class Where:
             warn=_warn,
         )
 
+    def arguments(self) -> list[str]:
+        """The global options that mean the same place from any directory."""
+        options = [("--file", str(file)) for file in self.files or [self.manifest()]]
+        options += [("--profile", profile) for profile in self.profiles]
+        return [word for option in options for word in option]
+
     def not_running(self) -> NotRunning:
         """What to raise when nobody answers: says when a run has crashed."""
         from devctl.control.teardown import crash_of

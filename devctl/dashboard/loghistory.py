@@ -80,7 +80,7 @@ class Older:
 
     @staticmethod
     def _each(sources: Sources, edge: Edge) -> list[Iterator[Record]]:
-        each = []
+        each: list[Iterator[Record]] = []
         for service, path in sources():
             stamp = edge.times.get(service, edge.time)
             if stamp is None:
@@ -103,4 +103,3 @@ def start_after(sources: Sources, edge: Edge) -> Start:
         if stamp is not None and (place := position_at(path, stamp)) is not None:
             places[service] = place
     return Start(places=places, skip={name: count for name, count in edge.counts.items() if count})
-

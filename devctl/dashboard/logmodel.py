@@ -67,8 +67,8 @@ class LogModel:
 
     @property
     def room(self) -> int:
-        """How many records can be appended before one is given up."""
-        return max(0, self._capacity - len(self._records))
+        """How many records can be appended before one is given up; negative when so many will be."""
+        return self._capacity - len(self._records)
 
     @property
     def filter(self) -> LogFilter:
