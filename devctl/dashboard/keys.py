@@ -114,7 +114,16 @@ ALWAYS = frozenset({"interrupt"})
 def bindings() -> list[Binding]:
     """The table as Textual's bindings, with ids so that a key map can change them."""
     return [
-        Binding(key.keys, f"do('{key.id}')", key.short or key.words, show=bool(key.short), id=key.id, priority=key.id in ALWAYS)
+        Binding(
+            key.keys,
+            f"do('{key.id}')",
+            key.short or key.words,
+            show=bool(key.short),
+            # The footer would show the last of several.
+            key_display=display(key.keys.split(",")[0]),
+            id=key.id,
+            priority=key.id in ALWAYS,
+        )
         for key in KEYS.values()
         if key.keys
     ]

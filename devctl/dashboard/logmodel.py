@@ -18,6 +18,7 @@ from devctl.logs.record import Record
 CAPACITY = 100_000
 # Lines are given back in chunks: a deletion at the list's front costs as much as the list is long.
 SPARE = 10_000
+LOOK_BACK = 500  # lines; a traceback among loud neighbours
 
 
 class Entry(NamedTuple):
@@ -47,7 +48,7 @@ class LogModel:
         self._folded = False
         self._unfolded: set[int] = set()
         self._heads: dict[tuple[str, str], int] = {}
-        self._below: dict[int, int] = {}
+        self._below: dict[int, list[int]] = {}
         self._levels: dict[str, Levels] | None = None
         self.search: Pattern | None = None
         self.marks: set[int] = set()
@@ -161,7 +162,7 @@ class LogModel:
     def entry(self, index: int) -> Entry:
         """The shown line at `index`, 0 to len - 1."""
         number = self.first + index if self._shown is None else self._shown[index]
-        folded = 0 if not self._folded or number in self._unfolded else self._below.get(number, 0)
+        folded = 0 if not self._folded or number in self._unfolded else len(self._below.get(number, ()))
         return Entry(number, self._records[number - self.first], folded)
 
     def index_of(self, number: int) -> int:
@@ -174,12 +175,22 @@ class LogModel:
         """The record with this number, shown or not; None when it is not held."""
         return self._records[number - self.first] if self.first <= number < self.end else None
 
+    def upwards(self, number: int) -> Iterator[Record]:
+        """A record and those before it of the same stream of the same service, a few hundred at most."""
+        record = self.record(number)
+        if record is not None:
+            yield record
+            for at in range(number - 1, max(self.first, number - LOOK_BACK) - 1, -1):
+                other = self._records[at - self.first]
+                if other.service == record.service and other.stream == record.stream:
+                    yield other
+
     def head_of(self, number: int) -> int:
-        """The line that this one belongs to; itself when to none. Looks back a few hundred lines."""
+        """The line that this one belongs to; itself when to none."""
         record = self.record(number)
         if record is None or not continues(record.text):
             return number
-        for at in range(number - 1, max(self.first, number - 500) - 1, -1):
+        for at in range(number - 1, max(self.first, number - LOOK_BACK) - 1, -1):
             other = self._records[at - self.first]
             if other.service == record.service and other.stream == record.stream and not continues(other.text):
                 return at
@@ -213,7 +224,7 @@ class LogModel:
             key = (record.service, record.stream)
             head = heads.get(key)
             if head is not None and continues(record.text):
-                below[head] = below.get(head, 0) + 1
+                below.setdefault(head, []).append(number)
                 if head not in unfolded:
                     continue
             else:
@@ -233,13 +244,20 @@ class LogModel:
     # --- finding ----------------------------------------------------------------------------------------------------------------
 
     def find(self, start: int, step: int, wanted: Callable[[Record], bool]) -> int | None:
-        """The index of the first shown line from `start` on that is wanted, going by `step` (1 or -1); None when there is none."""
+        """The index of the first shown line from `start` on that is wanted, or hides one that is; None when there is none.
+
+        Args:
+            step: 1 looks downwards, -1 upwards.
+        """
         records, first, shown = self._records, self.first, self._shown
         stop = len(self) if step > 0 else -1
         for index in range(max(start, 0) if step > 0 else min(start, len(self) - 1), stop, step):
-            record = records[index] if shown is None else records[shown[index] - first]
-            if wanted(record):
+            number = first + index if shown is None else shown[index]
+            if wanted(records[number - first]):
                 return index
+            if self._folded and number not in self._unfolded and number in self._below:
+                if any(wanted(records[below - first]) for below in self._below[number] if below >= first):
+                    return index
         return None
 
     def count(self, pattern: Pattern) -> int:

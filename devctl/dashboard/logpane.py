@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -29,6 +29,7 @@ from devctl.dashboard.logstatus import LogStatus
 from devctl.dashboard.logtext import ROLES, Look, Timestamps, locations, text
 from devctl.dashboard.logview import LogView
 from devctl.errors import DevctlError, UsageError
+from devctl.logs.level import continues
 from devctl.logs.record import Record
 from devctl.logs.times import parse_time
 
@@ -648,16 +649,12 @@ class LogPane(Widget):
         entry = self.view.current_entry()
         if entry is None:
             return None
-        for number in self._around(entry.number):
-            record = self.model.record(number)
-            if record is not None and record.service == entry.record.service and (places := locations(record.text)):
+        for record in self.model.upwards(entry.number):
+            if places := locations(record.text):
                 return places[-1]
+            if record is not entry.record and not continues(record.text):
+                break
         return None
-
-    def _around(self, number: int) -> Iterable[int]:
-        """The line itself, then upwards to the head of what it belongs to, then a little downwards."""
-        head = self.model.head_of(number)
-        return [*range(number, head - 1, -1), *range(number + 1, number + 5)]
 
 
 def _is_error(record: Record) -> bool:

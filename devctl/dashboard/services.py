@@ -26,7 +26,7 @@ from devctl.model import ServiceState
 from devctl.wording import seconds, size, timestamp
 
 S = ServiceState
-WIDE = 64  # cells from which a service is one line
+WIDE = 56  # cells from which a service is one line
 BARS = 8  # cells of a sparkline
 ROLE = {
     S.READY: "good",
@@ -80,18 +80,23 @@ class ServiceRows(ScrollView, can_focus=True):
         self._links: dict[int, tuple[int, int]] = {}
 
     @property
+    def wide(self) -> int:
+        """Cells of a line; the scrollbar has its own."""
+        return self.scrollable_content_region.width
+
+    @property
     def tall(self) -> int:
         """Lines of a service."""
-        return 1 if self.size.width >= WIDE else 2
+        return 1 if self.wide >= WIDE else 2
 
     def put(self, rows: list[ServiceView], selected: int) -> None:
         """Shows these services."""
         self.rows, self.selected = rows, selected
-        self.virtual_size = Size(self.size.width, len(rows) * self.tall)
+        self.virtual_size = Size(self.wide, len(rows) * self.tall)
         self.refresh()
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self.rows) * self.tall)
+        self.virtual_size = Size(self.wide, len(self.rows) * self.tall)
         self.reveal()
 
     def reveal(self) -> None:
@@ -111,7 +116,7 @@ class ServiceRows(ScrollView, can_focus=True):
             self.post_message(self.Chosen(index, opened=event.chain == 2, url=begin <= event.x < end))
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.wide
         base = self.rich_style
         line = y + self.scroll_offset.y
         index, part = divmod(line, self.tall)
@@ -160,8 +165,9 @@ class ServiceRows(ScrollView, can_focus=True):
         """All of it on one line."""
         load = self._load(view, bars=width >= 80)
         place = view.place
-        begin = 21 + STATE_CELLS + 1
-        segments = [self._label(view, 20), Segment(" "), self._state(view), Segment(" " + fit(place, 7), self._style("link"))]
+        names = 20 if width >= 70 else 14
+        begin = names + 1 + STATE_CELLS + 1
+        segments = [self._label(view, names), Segment(" "), self._state(view), Segment(" " + fit(place, 7), self._style("link"))]
         self._links[line] = (begin, begin + cell_len(place))
         room = width - begin - 8 - cell_len(load)
         segments.append(Segment(" " + fit(self._words(view), max(0, room - 1)), self._style("dim")))
@@ -287,6 +293,8 @@ class ServicesPane(Widget):
     def set_link(self, state: str, words: str) -> None:
         """Takes the link's state: what is shown may be old."""
         self._link = "" if state in ("connected", "connecting") else state
+        if state == "ended" and self._snapshot is not None:
+            self.update(self._snapshot.ended())
         self._draw_head()
 
     def set_solo(self, name: str | None) -> None:
@@ -409,7 +417,7 @@ class ServicesPane(Widget):
             return
         parts: list[tuple[str, str]] = [(clean(snapshot.stack, 60), "bold"), (f" {snapshot.state}", _HEAD.get(snapshot.state, ""))]
         if self._link:
-            parts.append((f" ({self._link})", "$text-error"))
+            parts.append((" (lost)" if self._link == "lost" else "", "$text-error"))
         else:
             parts.append((f" {_age(snapshot.started_at)}", "dim"))
         counts = [f"{number} {state}" for state, number in snapshot.counts()]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from devctl.model import SETTLED_WELL, ServiceState
+from devctl.model import ENDED, SETTLED_WELL, ServiceState
 
 S = ServiceState
 
@@ -83,6 +83,14 @@ class Snapshot:
             started_at=str(data["started_at"]),
             services=tuple(_service(item, states) for item in data["services"]),
         )
+
+    def ended(self) -> Self:
+        """The same after the supervisor has gone: nothing runs any more."""
+        final = ENDED | {S.EXTERNAL}
+        gone = tuple(
+            view if view.state in final else replace(view, state=S.STOPPED, reason=None, pid=None) for view in self.services
+        )
+        return replace(self, state="stopped", services=gone)
 
     def counts(self) -> list[tuple[str, int]]:
         """How many services are in each state, those that need eyes first."""

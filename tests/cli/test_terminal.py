@@ -36,7 +36,7 @@ def terminal(project: Project) -> Iterator[Open]:
 def test_ctrl_c_stops_gracefully(project: Project, terminal: Open) -> None:
     """Once: everything is stopped, a receipt is printed, 130."""
     project.write(STACK)
-    up = terminal("up")
+    up = terminal("up", "--no-ui")
     up.wait_for("all ready")
     up.press("\x03")
     assert up.status() == 130
@@ -47,7 +47,7 @@ def test_ctrl_c_stops_gracefully(project: Project, terminal: Open) -> None:
 def test_second_ctrl_c_kills(project: Project, terminal: Open) -> None:
     """A service that ignores TERM is waited for, visibly; the second Ctrl-C ends that."""
     project.write(STUBBORN)
-    up = terminal("up")
+    up = terminal("up", "--no-ui")
     up.wait_for(r"stubborn \| here")
     up.press("\x03")
     up.wait_for(r"stopping stubborn \(\d")
@@ -60,7 +60,7 @@ def test_second_ctrl_c_kills(project: Project, terminal: Open) -> None:
 def test_closing_the_terminal_stops_the_stack(project: Project, terminal: Open) -> None:
     """A hang-up ends the lease."""
     project.write(STACK)
-    up = terminal("up")
+    up = terminal("up", "--no-ui")
     up.wait_for("all ready")
     up.hang_up()
     assert up.status() != 0
@@ -71,7 +71,7 @@ def test_closing_the_terminal_stops_the_stack(project: Project, terminal: Open) 
 def test_live_lines_say_what_is_waited_for(project: Project, terminal: Open) -> None:
     """While things start, each has a line with its state; why a check fails is in it."""
     project.write(SLOW)
-    up = terminal("up")
+    up = terminal("up", "--no-ui")
     up.wait_for(r"slow +starting [\d.]+ s +.*exit")
     up.wait_for(r"after +waiting [\d.]+ s +.*slow")
     up.press("\x03")
@@ -81,7 +81,7 @@ def test_live_lines_say_what_is_waited_for(project: Project, terminal: Open) -> 
 def test_live_lines_leave_nothing_behind(project: Project, terminal: Open) -> None:
     """What a person sees at the end are whole lines of log and state, and nothing of the live ones."""
     project.write(STACK)
-    up = terminal("up")
+    up = terminal("up", "--no-ui")
     up.wait_for("all ready")
     up.press("\x03")
     up.status()
@@ -142,7 +142,7 @@ def test_escape_sequences_of_services_do_no_harm(project: Project, terminal: Ope
     """A service cannot clear the screen or set the title; its colours stay."""
     (project.root / "wild.sh").write_text(r"printf 'a\033[2Jb\033]0;title\007c\033[31mred\n'")
     project.write("services: {wild: {command: sh wild.sh, oneshot: true}}")
-    up = terminal("up")
+    up = terminal("up", "--no-ui")
     assert up.status() == 0
     assert "\x1b[2J" not in up.output
     assert "title" not in up.output
