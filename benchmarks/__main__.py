@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from benchmarks import capture, chain, commands, gate, idle, peers, report, scale, teardown
+from benchmarks import capture, chain, commands, dashboard, gate, idle, peers, report, scale, teardown
 
 ALL = {
     "gate": gate.measure,
@@ -16,6 +16,7 @@ ALL = {
     "capture": capture.measure,
     "commands": commands.measure,
     "scale": scale.measure,
+    "dashboard": dashboard.measure,
 }
 
 
