@@ -9,7 +9,9 @@ while True:
     wanted = int((time.monotonic() - began) * rate)
     if wanted > written:
         sys.stdout.write(
-            "".join(f"INFO request handled path=/api/items/{i} status=200 ms={i % 40} user=somebody\n" for i in range(written, wanted))
+            "".join(
+                f"INFO request handled path=/api/items/{i} status=200 ms={i % 40} user=somebody\n" for i in range(written, wanted)
+            )
         )
         sys.stdout.flush()
         written = wanted

@@ -19,7 +19,9 @@ def run(context: Context) -> int:
     with guarded() as ended:
         from devctl.dashboard.app import Dashboard
 
-        app = Dashboard(context)
+        from devctl.dashboard.memory import Collector
+
+        app = Dashboard(context, collector=Collector())
         status = app.run()
         ended()
     if app.left and context.detach is not None:

@@ -24,6 +24,7 @@ from devctl.dashboard.dialogs import Choice, ChoiceDialog
 from devctl.dashboard.link import Link, LinkState
 from devctl.dashboard.logfeed import Start
 from devctl.dashboard.logpane import STAMPS, TAIL, LogPane
+from devctl.dashboard.memory import Collector
 from devctl.dashboard.pages.paper import clean
 from devctl.dashboard.palette import Palette
 from devctl.dashboard.services import ServicesPane
@@ -45,6 +46,7 @@ class Dashboard(App[int]):
     Args:
         context: which one.
         preferences_path, keys_path: the user's files.
+        collector: takes garbage collection over, of the whole process.
     """
 
     CSS_PATH = "app.tcss"
@@ -53,7 +55,14 @@ class Dashboard(App[int]):
     COMMANDS: ClassVar = App.COMMANDS | {Palette}
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings())
 
-    def __init__(self, context: Context, *, preferences_path: Path | None = None, keys_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        preferences_path: Path | None = None,
+        keys_path: Path | None = None,
+        collector: Collector | None = None,
+    ) -> None:
         super().__init__()
         self.context = context
         self.commands = commands.Commands(self)
@@ -83,6 +92,7 @@ class Dashboard(App[int]):
         self.logs = LogPane(self._sources, start, id="log")
         self.details = DetailPane(self.link, id="detail")
         self._banner = Static("", id="banner", markup=False)
+        self._collector = collector
 
     def compose(self) -> ComposeResult:
         yield self._banner
@@ -110,7 +120,9 @@ class Dashboard(App[int]):
         self._recolour()
         self._catch_signals()
         self.run_worker(self.link.run(), name="link", exit_on_error=False)
-        self.set_interval(1.0, self._draw_banner)
+        self.set_interval(1.0, self._tick)
+        if self._collector is not None:
+            self.call_after_refresh(self._collector.begin)
         if self.context.message:
             self.notify(self.context.message, markup=False)
         for problem in self._problems[:3]:
@@ -146,6 +158,11 @@ class Dashboard(App[int]):
         self.details.set_link(state, words)
         self.services.set_link(state, words)
         self._draw_banner()
+
+    def _tick(self) -> None:
+        self._draw_banner()
+        if self._collector is not None:
+            self._collector.idle()
 
     def _draw_banner(self) -> None:
         """Says above everything that what is shown is not of now."""
@@ -218,6 +235,8 @@ class Dashboard(App[int]):
 
     def action_do(self, name: str, service: str | None = None) -> None:
         """Does a command of `keys`."""
+        if self._collector is not None:
+            self._collector.used()
         self.commands.run(name, service)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

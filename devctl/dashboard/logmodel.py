@@ -255,9 +255,9 @@ class LogModel:
             number = first + index if shown is None else shown[index]
             if wanted(records[number - first]):
                 return index
-            if self._folded and number not in self._unfolded and number in self._below:
-                if any(wanted(records[below - first]) for below in self._below[number] if below >= first):
-                    return index
+            hidden = () if number in self._unfolded else self._below.get(number, ())
+            if any(wanted(records[below - first]) for below in hidden if below >= first):
+                return index
         return None
 
     def count(self, pattern: Pattern) -> int:

@@ -132,6 +132,7 @@ class LogPane(Widget):
         self._before_preview: LogFilter | None = None
         self._said = ""
         self._said_until = 0.0
+        self._quiet_until = 0.0
         self._cleared = False
 
     def compose(self) -> ComposeResult:
@@ -171,13 +172,18 @@ class LogPane(Widget):
         feed = self._feed
         if self._skip_flush:
             self._skip_flush = False
-        elif feed is not None and feed.waiting:
+            return
+        if feed is not None and feed.waiting:
             # Who reads is not robbed of what they read: then lines wait in the files once the memory is full.
             records = feed.take(TAKE if self.view.follow else min(TAKE, self._room()))
             if records:
                 self.model.append(records)
                 self._skip_flush = len(records) > BUSY
                 self.view.changed()
+        elif time.monotonic() < self._quiet_until:
+            return
+        # Also when nothing came: a sentence that was said is over, a file cannot be read.
+        self._quiet_until = time.monotonic() + 0.5
         self._refresh_status()
 
     def _room(self) -> int:

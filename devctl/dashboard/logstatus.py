@@ -66,7 +66,7 @@ class LogStatus(Static):
         content = Content.assemble(*parts)
         self.words = content.plain
         self._pill = (0, len(pill))
-        self.update(content if content.cell_length <= width else content.truncate(width, ellipsis=True))
+        self.update(content if content.cell_length <= width else content.truncate(width, ellipsis=True), layout=False)
 
     def on_click(self, event: events.Click) -> None:
         if self._pill[0] <= event.x - 1 < self._pill[1]:

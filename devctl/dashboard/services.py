@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -11,7 +12,7 @@ from rich.style import Style
 from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -98,6 +99,10 @@ class ServiceRows(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self.virtual_size = Size(self.wide, len(self.rows) * self.tall)
         self.reveal()
+
+    def refresh_rows(self) -> None:
+        """Paints the services, and not what is empty below them."""
+        self.refresh(Region(0, 0, self.size.width, min(self.size.height, len(self.rows) * self.tall)))
 
     def reveal(self) -> None:
         """Scrolls the selected service into sight."""
@@ -202,7 +207,7 @@ class ServicesPane(Widget):
 
     DEFAULT_CSS = """
     ServicesPane { layout: vertical; }
-    ServicesPane > #services-head { height: auto; max-height: 2; background: $panel; padding: 0 1; }
+    ServicesPane > #services-head { height: 1; background: $panel; padding: 0 1; }
     ServicesPane > Input { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
     ServicesPane > Input:focus { border: none; }
     ServicesPane > Input.-open { display: block; }
@@ -283,12 +288,16 @@ class ServicesPane(Widget):
         if self._snapshot is None or self._snapshot.run_id != snapshot.run_id:
             self._list.cpu.clear()
             self._list.memory.clear()
-        self._snapshot = snapshot
+        before, self._snapshot = self._snapshot, snapshot
         known = {view.name for view in snapshot.services}
         for trends in (self._list.cpu, self._list.memory):
             for name in [name for name in trends if name not in known]:
                 del trends[name]
-        self._refresh()
+        # CPU and memory move in each snapshot; they are painted with the tick.
+        if before is None or _steady(before) != _steady(snapshot) or self._sort in ("cpu", "memory"):
+            self._refresh()
+        else:
+            self._list.rows = _renewed(self._list.rows, snapshot)
 
     def set_link(self, state: str, words: str) -> None:
         """Takes the link's state: what is shown may be old."""
@@ -408,7 +417,7 @@ class ServicesPane(Widget):
             self._list.cpu.setdefault(view.name, Trend()).add(view.cpu_percent)
             self._list.memory.setdefault(view.name, Trend()).add(view.memory_bytes)
         # Uptimes and how long things take go on without news.
-        self._list.refresh()
+        self._list.refresh_rows()
         self._draw_head()
 
     def _draw_head(self) -> None:
@@ -426,7 +435,8 @@ class ServicesPane(Widget):
             parts.append((f"  by {self._sort}", "$text-accent"))
         if self._filter:
             parts.append((f"  {len(self._list.rows)} of {len(snapshot.services)}: {clean(self._filter, 40)}", "$text-accent"))
-        self._head.update(Content.assemble(*parts))
+        # Its size stays as it is: no layout, which costs ten times as much as the paint.
+        self._head.update(Content.assemble(*parts), layout=False)
 
 
 _HEAD = {
@@ -436,6 +446,17 @@ _HEAD = {
     "stopping": "$text-warning",
     "stopped": "dim",
 }
+
+
+def _steady(snapshot: Snapshot) -> Snapshot:
+    """A snapshot without what changes all the time."""
+    return replace(snapshot, services=tuple(replace(view, cpu_percent=0.0, memory_bytes=0) for view in snapshot.services))
+
+
+def _renewed(rows: Sequence[ServiceView], snapshot: Snapshot) -> list[ServiceView]:
+    """The same rows with the newest facts."""
+    views = {view.name: view for view in snapshot.services}
+    return [views.get(row.name, row) for row in rows]
 
 
 def _age(moment: str) -> str:

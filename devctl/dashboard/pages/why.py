@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from textual.content import Content
 
 from devctl.dashboard.pages.paper import BAD, LABEL, STRONG, Paper, clean, clock
 from devctl.dashboard.pages.view import View
-from devctl.wording import plural, seconds, timestamp
+from devctl.wording import plural, seconds
 
 LABELS = 12  # cells of "root cause" and "left behind"
 LOUD = {"root cause": BAD, "hint": "$text-warning"}
@@ -42,13 +41,13 @@ def page(answer: Mapping[str, Any], width: int, view: View | None) -> Content:
 
 
 def _facts(view: View) -> str:
-    """What it is besides its state: "pid 120, up 5 min since 14:05:09, ready after 0.72 s, 2 restarts"."""
+    """What it is besides its state: "pid 120, up since 14:05:09, ready after 0.72 s, 2 restarts"."""
     facts = []
     if view.pid is not None:
         facts.append(f"pid {view.pid}")
         if view.started_at is not None:
-            up = max(0.0, time.time() - timestamp(view.started_at))
-            facts.append(f"up {seconds(float(int(up)))} since {clock(view.started_at)[:8]}")
+            # Not for how long: that would be another page, and another layout of the screen, each second.
+            facts.append(f"up since {clock(view.started_at)[:8]}")
         if view.startup_seconds is not None:
             facts.append(f"ready after {seconds(view.startup_seconds)}")
     if view.restarts:
