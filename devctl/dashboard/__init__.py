@@ -18,7 +18,6 @@ def run(context: Context) -> int:
 
     with guarded() as ended:
         from devctl.dashboard.app import Dashboard
-
         from devctl.dashboard.memory import Collector
 
         app = Dashboard(context, collector=Collector())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -80,6 +81,7 @@ class Dashboard(App[int]):
         self._link_words = ""
         self._lost_at = 0.0
         self._left = False
+        self._started_by = os.getppid()
         self.link = Link(
             context.client,
             context.paths,
@@ -161,6 +163,8 @@ class Dashboard(App[int]):
 
     def _tick(self) -> None:
         self._draw_banner()
+        if self.is_web and os.getppid() != self._started_by:
+            self.exit(1)  # the web server was killed: nobody can see this any more
         if self._collector is not None:
             self._collector.idle()
 

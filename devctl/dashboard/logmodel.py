@@ -37,7 +37,7 @@ class LogModel:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._spare = max(1, min(SPARE, capacity // 10))
         self._records: list[Record] = []
         self.first = 0
@@ -69,7 +69,7 @@ class LogModel:
     @property
     def room(self) -> int:
         """How many records can be appended before one is given up; negative when so many will be."""
-        return self._capacity - len(self._records)
+        return self.capacity - len(self._records)
 
     @property
     def filter(self) -> LogFilter:
@@ -99,16 +99,18 @@ class LogModel:
         self._records.extend(records)
         if self._shown is not None:
             self._shown += self._select(records, start)
-        over = len(self._records) - self._capacity
-        return self._drop_oldest(over) if over > self._spare else 0
+        over = len(self._records) - self.capacity
+        return self._drop_oldest(self._clean_cut(over)) if over > self._spare else 0
 
     def prepend(self, records: Sequence[Record]) -> int:
         """Takes older records; beyond the capacity the newest go. Returns how many went."""
         self._records[:0] = records
         self.first -= len(records)
-        over = max(0, len(self._records) - self._capacity)
-        if over:
-            del self._records[-over:]
+        over = 0
+        if len(self._records) > self.capacity:
+            cut = self._clean_cut(self.capacity)
+            over = len(self._records) - cut
+            del self._records[cut:]
             self.marks = {number for number in self.marks if number < self.end}
         # What a line belongs to, and so its level and its fold, may only be known now.
         self._recompute()
@@ -121,6 +123,20 @@ class LogModel:
         self.marks.clear()
         self._unfolded.clear()
         self._recompute()
+
+    def _clean_cut(self, cut: int) -> int:
+        """Where to cut, at or before `cut`: no lines of a service with one stamp are parted, as by that the rest is found again."""
+        records = self._records
+        lowest = max(0, cut - self._spare)
+        while True:
+            behind: dict[str, int] = {}
+            for record in records[cut : cut + self._spare]:
+                behind.setdefault(record.service, record.time_ns)
+            before = range(cut - 1, lowest - 1, -1)
+            parted = [index for index in before if behind.get(records[index].service) == records[index].time_ns]
+            if not parted:
+                return cut
+            cut = parted[-1]
 
     def _drop_oldest(self, count: int) -> int:
         del self._records[:count]

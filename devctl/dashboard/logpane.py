@@ -28,6 +28,7 @@ from devctl.dashboard.logprompt import LogPrompt, Purpose
 from devctl.dashboard.logstatus import LogStatus
 from devctl.dashboard.logtext import ROLES, Look, Timestamps, locations, text
 from devctl.dashboard.logview import LogView
+from devctl.dashboard.styles import back_style, text_style
 from devctl.errors import DevctlError, UsageError
 from devctl.logs.level import continues
 from devctl.logs.record import Record
@@ -41,6 +42,7 @@ TAKE = 20_000  # records in one flush; the rest waits in the feed, and then in t
 TAIL = 5_000  # lines of history that are shown at first
 PAGE = 5_000  # lines that are read from the files at once
 SEARCH_PAGE = 20_000
+NEAR = 200  # lines from an end of the memory at which the next page is fetched
 LEVELS = (None, "error", "warn", "info", "debug")
 STREAMS = (None, "stdout", "stderr")
 STAMPS: tuple[Timestamps, ...] = ("off", "time", "full")
@@ -81,7 +83,7 @@ class LogPane(Widget):
     """
 
     DEFAULT_CSS = """
-    LogPane { layout: vertical; }
+    LogPane { layout: vertical; background: $surface; }
     LogPane > Horizontal { height: 1fr; }
     LogPane > .log--time { color: $text-muted; }
     LogPane > .log--separator { color: $text-disabled; }
@@ -189,7 +191,7 @@ class LogPane(Widget):
     def _room(self) -> int:
         """How many lines may come while somebody reads: those that the lines above the screen make room for count as well."""
         above = self.view.position[0] if self.model.filter.passes_all else 0
-        return max(0, self.model.room + max(0, above - PAGE))
+        return max(0, self.model.room + max(0, above - min(PAGE, self.model.capacity // 4)))
 
     def _refresh_status(self) -> None:
         first, seen = self.view.position
@@ -274,7 +276,8 @@ class LogPane(Widget):
             return
         width = min(LABEL_CELLS, max((cell_len(name) for name in self._colours), default=0))
         labels = {} if self.solo else {name: (_fit(name, width), Style.parse(colour)) for name, colour in self._colours.items()}
-        styles = {role: self.get_component_rich_style(f"log--{role}", partial=True) for role in ROLES}
+        styles = {role: text_style(self, f"log--{role}") for role in ROLES}
+        styles["match"] += back_style(self, "log--match")
         look = Look(
             labels=labels,
             timestamps=self.timestamps,
@@ -414,7 +417,7 @@ class LogPane(Widget):
             while feed is not None and not feed.waiting and time.monotonic() < deadline:
                 await asyncio.sleep(0.01)
             if feed is not None and feed is self._feed:
-                self.model.append(feed.take(TAKE))
+                self.model.append(feed.take(min(TAKE, self.model.room)))
                 self._older = Older(lambda: (), Edge(iter(()), ()))
                 self._older.at_start = True
         self.view.home()
@@ -429,9 +432,9 @@ class LogPane(Widget):
         message.stop()
         first, seen = self.view.position
         if not self._paging:
-            if first < seen and not self.view.follow and not self._at_start:
+            if first < NEAR and not self.view.follow and not self._at_start:
                 self._page(self._load_older(PAGE))
-            elif self.detached and first + seen >= len(self.model) - seen:
+            elif self.detached and first + seen + NEAR > len(self.model):
                 self._page(self._load_newer())
         self._refresh_status()
         self.post_message(self.Changed())

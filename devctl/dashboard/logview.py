@@ -19,6 +19,7 @@ from textual.widget import Widget
 
 from devctl.dashboard.logmodel import Entry, LogModel
 from devctl.dashboard.logtext import Line, Look, cut, height, lines, text
+from devctl.dashboard.styles import back_style
 
 # Entries whose lines are kept: some screens' worth.
 KEPT = 2048
@@ -340,7 +341,7 @@ class LogView(Widget, can_focus=True):
             strip = kept
         if row.entry.number == self.cursor and not self.follow:
             background = "log--cursor" if self.has_focus else "log--cursor-blurred"
-            base = base + self.get_component_rich_style(background, partial=True)
+            base = base + back_style(self, background)
         return strip.crop_extend(self.left, self.left + width, base).apply_style(base)
 
     def _strip(self, row: Row, span: tuple[int, int] | None) -> Strip:

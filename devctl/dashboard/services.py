@@ -22,6 +22,7 @@ from textual.widgets import Input, Static
 from devctl.dashboard.colours import colours
 from devctl.dashboard.pages.paper import clean, fit
 from devctl.dashboard.state import SORTS, ServiceView, Snapshot, Trend, matching, ordered
+from devctl.dashboard.styles import back_style, text_style
 from devctl.glyphs import GLYPHS
 from devctl.model import ServiceState
 from devctl.wording import seconds, size, timestamp
@@ -130,12 +131,12 @@ class ServiceRows(ScrollView, can_focus=True):
         view = self.rows[index]
         if index == self.selected:
             name = "services--selected" if self.has_focus else "services--selected-blurred"
-            base = base + self.get_component_rich_style(name, partial=True)
+            base = base + back_style(self, name)
         segments = self._one(view, line, width) if self.tall == 1 else (self._head, self._foot)[part](view, line, width)
         return Strip(segments).adjust_cell_length(width, base).apply_style(base)
 
     def _style(self, role: str) -> Style:
-        return self.get_component_rich_style(f"services--{role}", partial=True)
+        return text_style(self, f"services--{role}")
 
     def _state(self, view: ServiceView) -> Segment:
         glyph = GLYPHS.get(view.state.value, ("?", "?"))[0]
@@ -192,12 +193,13 @@ class ServiceRows(ScrollView, can_focus=True):
             return ""
         parts = []
         if view.started_at is not None and view.state in (S.READY, S.UNHEALTHY):
-            parts.append(f"{_age(view.started_at):>8}")
+            parts.append(f"{_short_age(view.started_at):>4}")
         if bars:
             parts.append(self.cpu[view.name].text(BARS, least=25.0) if view.name in self.cpu else " " * BARS)
         parts.append(f"{view.cpu_percent:4.0f}%")
-        if bars and view.name in self.memory:
-            parts.append(self.memory[view.name].text(BARS // 2, least=1.0))
+        if bars and self.wide >= WIDE and view.name in self.memory:
+            # A steady size is half a bar, so that a growing one shows.
+            parts.append(self.memory[view.name].text(BARS // 2, least=2.0 * view.memory_bytes))
         parts.append(f"{size(view.memory_bytes):>8}")
         return " ".join(parts)
 
@@ -463,6 +465,15 @@ def _age(moment: str) -> str:
     """How long ago, as "4 s" or "3 min"."""
     past = max(0.0, time.time() - timestamp(moment))
     return seconds(float(int(past))) if past >= 10 else f"{past:.0f} s"
+
+
+def _short_age(moment: str) -> str:
+    """How long ago, in at most four cells while that is less than three years."""
+    past = int(max(0.0, time.time() - timestamp(moment)))
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if past >= length:
+            return f"{past // length}{unit}"
+    return f"{past}s"
 
 
 def _rich(colour: str) -> str:
