@@ -17,6 +17,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
+from textual.worker import Worker, WorkerState
 
 from devctl.dashboard import commands, keys, preferences
 from devctl.dashboard.context import Context
@@ -230,6 +231,12 @@ class Dashboard(App[int]):
         if not commands.open_browser(url):
             self.copy_to_clipboard(url)
             self.notify(f"{url}\nno browser here; the address is in the clipboard, if your terminal allows it", markup=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A piece of work that failed is a bug, and no reason to fail with it: the stack is seen and steered all the same."""
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            self.trouble(f"a part of the dashboard failed: {type(error).__name__}: {error}", "this is a bug in devctl")
 
     def trouble(self, what: str, mend: str | None = None) -> None:
         """Says that something did not work."""

@@ -7,9 +7,10 @@ stamp are in memory: those are passed over.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
+from typing import Self
 
 from devctl.dashboard.logfeed import Sources, Start
 from devctl.logs.record import Record
@@ -58,25 +59,18 @@ class Older:
         self._records: Iterator[Record] = heapq.merge(*self._each(sources, edge), key=_by_time, reverse=True)
         self.at_start = False
 
+    @classmethod
+    def nothing(cls) -> Self:
+        """What is before the first line of the files."""
+        found = cls(lambda: (), Edge(iter(()), ()))
+        found.at_start = True
+        return found
+
     def page(self, count: int) -> list[Record]:
         """The next `count` records, in the order of time; fewer only at the start of everything. Blocks. Raises DevctlError."""
         records = list(islice(self._records, count))
         self.at_start = len(records) < count
         return records[::-1]
-
-    def find(self, wanted: Callable[[Record], bool], count: int) -> tuple[list[Record], bool]:
-        """As `page`, but ends with the first record that is wanted, going backwards; and whether there was one."""
-        records = []
-        for record in islice(self._records, count):
-            records.append(record)
-            if wanted(record):
-                return records[::-1], True
-        self.at_start = len(records) < count
-        return records[::-1], False
-
-    def close(self) -> None:
-        """Closes the files."""
-        self._records = iter(())
 
     @staticmethod
     def _each(sources: Sources, edge: Edge) -> list[Iterator[Record]]:

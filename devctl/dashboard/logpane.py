@@ -130,6 +130,7 @@ class LogPane(Widget):
         self._older: Older | None = None
         self._colours: Mapping[str, str] = {}
         self._paging = False
+        self._reading = asyncio.Lock()
         self._skip_flush = False
         self._before_preview: LogFilter | None = None
         self._said = ""
@@ -407,19 +408,13 @@ class LogPane(Widget):
 
     async def _home(self) -> None:
         """The first page of the files. When everything is in memory already, just its first line."""
-        older = await self._load_older(PAGE)
-        if older and not self._at_start:
+        if await self._load_older(PAGE) and not self._at_start:
             # There is more than a page: rather read on from the first line than all of it backwards.
             self.view.set_follow(False)
-            self._reopen(Start(tail=None))
-            feed = self._feed
-            deadline = time.monotonic() + 5
-            while feed is not None and not feed.waiting and time.monotonic() < deadline:
-                await asyncio.sleep(0.01)
-            if feed is not None and feed is self._feed:
-                self.model.append(feed.take(min(TAKE, self.model.room)))
-                self._older = Older(lambda: (), Edge(iter(()), ()))
-                self._older.at_start = True
+            async with self._reading:
+                self._reopen(Start(tail=None))
+                self._older = Older.nothing()
+                self.model.append(await self._more(self.model.room))
         self.view.home()
 
     @property
@@ -453,8 +448,13 @@ class LogPane(Widget):
     def _names(self) -> list[str]:
         return [name for name, _ in self._sources()]
 
-    async def _load_older(self, count: int, wanted: Callable[[Record], bool] | None = None) -> bool:
+    async def _load_older(self, count: int) -> bool:
         """Reads lines before those in memory; whether there were any."""
+        # Pages are read one after the other: two readers of one place would each get half.
+        async with self._reading:
+            return await self._read_older(count)
+
+    async def _read_older(self, count: int) -> bool:
         if self._at_start:
             return False
         try:
@@ -478,6 +478,11 @@ class LogPane(Widget):
 
     async def _load_newer(self) -> None:
         """Goes on behind the last line in memory."""
+        async with self._reading:
+            if self.detached:
+                await self._read_newer()
+
+    async def _read_newer(self) -> None:
         edge = Edge(self.model.backward(), self._names())
         try:
             start = await in_thread(lambda: start_after(self._sources, edge))
@@ -580,12 +585,12 @@ class LogPane(Widget):
                 start = self.model.index_of(number)
             await asyncio.sleep(0)
 
-    async def _more(self) -> list[Record]:
-        """Lines that wait, or that the files have."""
+    async def _more(self, count: int = SEARCH_PAGE) -> list[Record]:
+        """Lines that wait, or that the files have; at most `count`."""
         feed = self._feed
         deadline = time.monotonic() + 2
         while feed is not None and feed is self._feed and time.monotonic() < deadline:
-            if records := feed.take(SEARCH_PAGE):
+            if records := feed.take(count):
                 return records
             if feed.caught_up:
                 break
