@@ -142,10 +142,8 @@ def _quiet() -> list[Row]:
                 starts.append(screen.wait_for("svc0") - screen.began)
     start, long = median(starts), median(opened)
     return [
-        Row("dashboard: from the command to the first paint", milliseconds(median(starts)), "≤ 700 ms", median(starts) <= 0.7),
-        Row(
-            f"dashboard: the same with {HISTORY:,} lines of history", milliseconds(median(opened)), "≤ 1000 ms", median(opened) <= 1
-        ),
+        Row("dashboard: from the command to the first paint", milliseconds(start), "≤ 700 ms", start <= 0.7),
+        Row(f"dashboard: the same with {HISTORY:,} lines of history", milliseconds(long), "≤ 1000 ms", long <= 1),
         Row(f"dashboard: search over {SEARCHED:,} lines", milliseconds(search), "≤ 150 ms", search <= 0.15),
         Row("dashboard: idle", f"{idle:.1f} % of a core", "≤ 2 %", idle <= 2),
     ]

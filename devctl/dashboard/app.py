@@ -25,8 +25,10 @@ from devctl.dashboard.detail import DetailPane
 from devctl.dashboard.dialogs import Choice, ChoiceDialog
 from devctl.dashboard.link import Link, LinkState
 from devctl.dashboard.logfeed import Start
-from devctl.dashboard.logpane import STAMPS, TAIL, LogPane
+from devctl.dashboard.logpane import STAMPS, LogPane
+from devctl.dashboard.logreader import TAIL
 from devctl.dashboard.memory import Collector
+from devctl.dashboard.outside import open_browser
 from devctl.dashboard.pages.paper import clean
 from devctl.dashboard.palette import Palette
 from devctl.dashboard.services import ServicesPane
@@ -228,7 +230,7 @@ class Dashboard(App[int]):
 
     def show_url(self, url: str) -> None:
         """Opens a page, or says where it is."""
-        if not commands.open_browser(url):
+        if not open_browser(url):
             self.copy_to_clipboard(url)
             self.notify(f"{url}\nno browser here; the address is in the clipboard, if your terminal allows it", markup=False)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import subprocess
-import webbrowser
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from textual.app import SuspendNotSupported
 from textual.widget import Widget
 
 from devctl.dashboard.dialogs import Choice, ChoiceDialog, HelpDialog
+from devctl.dashboard.outside import editor_command
 from devctl.errors import DevctlError
 from devctl.model import ENDED, ServiceState
 
@@ -411,32 +410,9 @@ class Commands:
 _NO = Choice("no", "n", "leave it as it is")
 
 
-def editor_command(name: str, line: int, directory: Path) -> list[str] | None:
-    """What opens a file at a line in the user's editor; None when the file is not found."""
-    path = next((place for place in (directory / name, Path(name)) if place.is_file()), None)
-    if path is None:
-        return None
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    if not editor:
-        return None
-    kind = Path(editor[0]).name
-    if kind in ("code", "codium", "cursor", "windsurf"):
-        return [*editor, "--goto", f"{path}:{line}"]
-    if kind in ("hx", "helix", "subl", "zed", "micro"):
-        return [*editor, f"{path}:{line}"]
-    return [*editor, f"+{line}", str(path)]
-
-
 def ignored_signals() -> Sequence[signal.Signals]:
     """Signals that end a program which the dashboard handles itself."""
     return (signal.SIGTERM, signal.SIGHUP)
-
-
-def open_browser(url: str) -> bool:
-    """Opens a page in the user's browser, where there is a graphical one."""
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.uname().sysname == "Darwin"):
-        return False
-    return webbrowser.open(url)
 
 
 def is_within(widget: Widget | None, pane: Widget) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -15,19 +13,19 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scrollbar import ScrollBar, ScrollDown, ScrollTo, ScrollUp
 from textual.widget import Widget
-from textual.worker import WorkerCancelled
 
 from devctl.dashboard.background import in_thread
-from devctl.dashboard.logfeed import LogFeed, Sources, Start
+from devctl.dashboard.logfeed import Sources, Start
 from devctl.dashboard.logfilter import LogFilter, Pattern
-from devctl.dashboard.loghistory import Edge, Older, start_after
 from devctl.dashboard.logmodel import CAPACITY, LogModel
 from devctl.dashboard.logprompt import LogPrompt, Purpose
+from devctl.dashboard.logreader import PAGE, TAIL, LogReader
+from devctl.dashboard.logscrollbar import LogScrollBar
 from devctl.dashboard.logstatus import LogStatus
 from devctl.dashboard.logtext import ROLES, Look, Timestamps, locations, text
 from devctl.dashboard.logview import LogView
+from devctl.dashboard.outside import write_new
 from devctl.dashboard.styles import back_style, text_style
 from devctl.errors import DevctlError, UsageError
 from devctl.logs.level import continues
@@ -39,38 +37,12 @@ FLUSH = 0.05
 # Records in one flush beyond which every other one is left out: nobody reads at that speed.
 BUSY = 400
 TAKE = 20_000  # records in one flush; the rest waits in the feed, and then in the files
-TAIL = 5_000  # lines of history that are shown at first
-PAGE = 5_000  # lines that are read from the files at once
-SEARCH_PAGE = 20_000
+QUIET = 0.5  # seconds between two looks at the status line when nothing comes
 NEAR = 200  # lines from an end of the memory at which the next page is fetched
 LEVELS = (None, "error", "warn", "info", "debug")
 STREAMS = (None, "stdout", "stderr")
 STAMPS: tuple[Timestamps, ...] = ("off", "time", "full")
 LABEL_CELLS = 16  # a longer name is cut
-
-
-class LogScrollBar(ScrollBar):
-    """Stands for the lines in memory."""
-
-    DEFAULT_CSS = "LogScrollBar { width: 1; height: 1fr; }"
-
-    def __init__(self, view: LogView) -> None:
-        super().__init__(vertical=True, thickness=1)
-        self._view = view
-
-    def on_scroll_up(self, message: ScrollUp) -> None:
-        message.stop().prevent_default()
-        self._view.page(-1)
-
-    def on_scroll_down(self, message: ScrollDown) -> None:
-        message.stop().prevent_default()
-        self._view.page(1)
-
-    def on_scroll_to(self, message: ScrollTo) -> None:
-        message.stop().prevent_default()
-        if message.y is not None and len(self._view.model):
-            index = max(0, min(len(self._view.model) - 1, int(message.y)))
-            self._view.show_index(index)
 
 
 class LogPane(Widget):
@@ -126,17 +98,14 @@ class LogPane(Widget):
         self._bar = LogScrollBar(self.view)
         self.prompt = LogPrompt()
         self.status = LogStatus()
-        self._feed: LogFeed | None = None
-        self._older: Older | None = None
+        self.reader = LogReader(sources, self.model, changed=self.view.changed, trouble=self.say)
         self._colours: Mapping[str, str] = {}
         self._paging = False
-        self._reading = asyncio.Lock()
         self._skip_flush = False
         self._before_preview: LogFilter | None = None
         self._said = ""
         self._said_until = 0.0
         self._quiet_until = 0.0
-        self._cleared = False
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -146,47 +115,28 @@ class LogPane(Widget):
         yield self.status
 
     def on_mount(self) -> None:
-        self._open(self._start)
+        self.reader.open(self._start)
         self.set_interval(FLUSH, self._flush)
         self._restyle()
 
     def on_unmount(self) -> None:
-        self._close_feed()
-
-    def _open(self, start: Start) -> None:
-        """Reads from another place on."""
-        self._close_feed()
-        self._feed = LogFeed(self._sources, start)
-        self._feed.start()
-
-    def _close_feed(self) -> None:
-        feed, self._feed = self._feed, None
-        if feed is not None:
-            feed.stop()
+        self.reader.close()
 
     # --- what comes -------------------------------------------------------------------------------------------------------------
 
-    @property
-    def detached(self) -> bool:
-        """Whether lines behind the last one in memory are in the files, and not read."""
-        return self._feed is None
-
     def _flush(self) -> None:
-        feed = self._feed
         if self._skip_flush:
             self._skip_flush = False
             return
-        if feed is not None and feed.waiting:
+        if self.reader.waiting:
             # Who reads is not robbed of what they read: then lines wait in the files once the memory is full.
-            records = feed.take(TAKE if self.view.follow else min(TAKE, self._room()))
-            if records:
-                self.model.append(records)
-                self._skip_flush = len(records) > BUSY
+            if count := self.reader.take(TAKE if self.view.follow else min(TAKE, self._room())):
+                self._skip_flush = count > BUSY
                 self.view.changed()
         elif time.monotonic() < self._quiet_until:
             return
         # Also when nothing came: a sentence that was said is over, a file cannot be read.
-        self._quiet_until = time.monotonic() + 0.5
+        self._quiet_until = time.monotonic() + QUIET
         self._refresh_status()
 
     def _room(self) -> int:
@@ -200,18 +150,17 @@ class LogPane(Widget):
         self._bar.window_virtual_size = max(1, total)
         self._bar.window_size = max(1, min(seen, total))
         self._bar.position = first
-        feed = self._feed
         said = self._said if time.monotonic() < self._said_until else ""
         search = self.model.search
         self.status.put(
             scope=self.model.filter.service or "all services",
             following=self.view.follow,
-            unseen=self.view.unseen + (0 if feed is None or self.view.follow else feed.waiting),
-            more=self.detached or (feed is not None and feed.full),
+            unseen=self.view.unseen + (0 if self.view.follow else self.reader.waiting),
+            more=self.reader.more,
             conditions=self.model.filter.describe(),
             search="" if search is None else search.text,
             flags=self._flags(),
-            said=said or ("" if feed is None else feed.trouble),
+            said=said or self.reader.trouble,
             place=(first + seen, total),
         )
 
@@ -359,15 +308,7 @@ class LogPane(Widget):
 
     def clear(self) -> None:
         """Begins with an empty screen. What was there is in the files, and comes back as one scrolls up."""
-        feed = self._feed
-        if feed is None:
-            self._reopen(Start(tail=0))
-        else:
-            while feed.take(TAKE):
-                pass
-            self.model.reset()
-            self._older = None
-        self._cleared = True
+        self.reader.open(Start(tail=0))
         self.view.set_follow(True)
         self.say("cleared; the log files keep everything")
 
@@ -392,34 +333,20 @@ class LogPane(Widget):
 
     def home(self) -> None:
         """Goes to the first line that the files have."""
-        self.run_worker(self._home(), group="log-place", exclusive=True, exit_on_error=False)
+
+        async def go() -> None:
+            self.view.set_follow(False)
+            await self.reader.go_home()
+            self.view.home()
+
+        self.run_worker(go(), group="log-place", exclusive=True, exit_on_error=False)
 
     def end(self) -> None:
         """Goes to the last line, and stays there as more come."""
-        if self.detached or (self._feed is not None and self._feed.full):
-            self._reopen(Start(tail=TAIL))
+        if self.reader.more:
+            self.reader.open(Start(tail=TAIL))
         self.view.set_follow(True)
         self._refresh_status()
-
-    def _reopen(self, start: Start) -> None:
-        self.model.reset()
-        self._older = None
-        self._open(start)
-
-    async def _home(self) -> None:
-        """The first page of the files. When everything is in memory already, just its first line."""
-        if await self._load_older(PAGE) and not self._at_start:
-            # There is more than a page: rather read on from the first line than all of it backwards.
-            self.view.set_follow(False)
-            async with self._reading:
-                self._reopen(Start(tail=None))
-                self._older = Older.nothing()
-                self.model.append(await self._more(self.model.room))
-        self.view.home()
-
-    @property
-    def _at_start(self) -> bool:
-        return self._older is not None and self._older.at_start
 
     # --- history ----------------------------------------------------------------------------------------------------------------
 
@@ -427,71 +354,23 @@ class LogPane(Widget):
         message.stop()
         first, seen = self.view.position
         if not self._paging:
-            if first < NEAR and not self.view.follow and not self._at_start:
-                self._page(self._load_older(PAGE))
-            elif self.detached and first + seen + NEAR > len(self.model):
-                self._page(self._load_newer())
+            if first < NEAR and not self.view.follow and not self.reader.at_start:
+                self._page(self.reader.load_older())
+            elif self.reader.detached and first + seen + NEAR > len(self.model):
+                self._page(self.reader.load_newer())
         self._refresh_status()
         self.post_message(self.Changed())
 
-    def _page(self, work: object) -> None:
+    def _page(self, work: Awaitable[object]) -> None:
         self._paging = True
 
         async def run() -> None:
             try:
-                await work  # type: ignore[misc]
+                await work
             finally:
                 self._paging = False
 
         self.run_worker(run(), group="log-page", exclusive=True, exit_on_error=False)
-
-    def _names(self) -> list[str]:
-        return [name for name, _ in self._sources()]
-
-    async def _load_older(self, count: int) -> bool:
-        """Reads lines before those in memory; whether there were any."""
-        # Pages are read one after the other: two readers of one place would each get half.
-        async with self._reading:
-            return await self._read_older(count)
-
-    async def _read_older(self, count: int) -> bool:
-        if self._at_start:
-            return False
-        try:
-            older = self._older
-            if older is None or not self.model.held:
-                edge = Edge(self.model.forward(), self._names())
-                if edge.time is None:
-                    edge.time = time.time_ns()
-                older = self._older = await in_thread(lambda: Older(self._sources, edge))
-            records = await in_thread(lambda: older.page(count))
-        except (DevctlError, OSError) as error:
-            self.say(str(error))
-            return False
-        if older is not self._older:
-            return False
-        if self.model.prepend(records):
-            # The newest lines had to go: they are read again when somebody comes back to them.
-            self._close_feed()
-        self.view.changed()
-        return bool(records)
-
-    async def _load_newer(self) -> None:
-        """Goes on behind the last line in memory."""
-        async with self._reading:
-            if self.detached:
-                await self._read_newer()
-
-    async def _read_newer(self) -> None:
-        edge = Edge(self.model.backward(), self._names())
-        try:
-            start = await in_thread(lambda: start_after(self._sources, edge))
-        except (DevctlError, OSError) as error:
-            self.say(str(error))
-            return
-        if self.detached:
-            self._older = None
-            self._open(start)
 
     # --- search -----------------------------------------------------------------------------------------------------------------
 
@@ -552,50 +431,19 @@ class LogPane(Widget):
         self._find(_is_error, -1, "an error")
 
     def _find(self, wanted: Callable[[Record], bool], step: int, what: str, *, include_current: bool = False) -> None:
-        work = self._find_far(wanted, step, what, include_current)
-        self.run_worker(work, group="log-place", exclusive=True, exit_on_error=False)
-
-    async def _find_far(self, wanted: Callable[[Record], bool], step: int, what: str, include_current: bool) -> None:
-        """Looks in memory, then in the files."""
         current = self.view.current
         index = len(self.model) if current is None else self.model.index_of(current)
         start = index if include_current else index + step
-        while True:
-            found = self.model.find(start, step, wanted)
-            if found is not None:
+
+        async def go() -> None:
+            found = await self.reader.find(wanted, start, step, lambda: self.say(f"searching for {what} in the files…", 60))
+            if found is None:
+                self.say(f"{what} is nowhere {'below' if step > 0 else 'above'}")
+            else:
                 self.view.show_index(found, centre=True)
                 self.say("")
-                return
-            number = self.model.first if step < 0 else self.model.end
-            if step < 0:
-                self.say(f"searching for {what} in the files…", 60)
-                if not await self._load_older(SEARCH_PAGE):
-                    self.say(f"{what} is nowhere above")
-                    return
-                start = self.model.index_of(number) - 1
-            else:
-                if self.detached:
-                    await self._load_newer()
-                records = await self._more()
-                if not records:
-                    self.say(f"{what} is nowhere below")
-                    return
-                self.model.append(records)
-                self.view.changed()
-                start = self.model.index_of(number)
-            await asyncio.sleep(0)
 
-    async def _more(self, count: int = SEARCH_PAGE) -> list[Record]:
-        """Lines that wait, or that the files have; at most `count`."""
-        feed = self._feed
-        deadline = time.monotonic() + 2
-        while feed is not None and feed is self._feed and time.monotonic() < deadline:
-            if records := feed.take(count):
-                return records
-            if feed.caught_up:
-                break
-            await asyncio.sleep(0.01)
-        return []
+        self.run_worker(go(), group="log-place", exclusive=True, exit_on_error=False)
 
     def on_log_prompt_typed(self, message: LogPrompt.Typed) -> None:
         message.stop()
@@ -649,12 +497,10 @@ class LogPane(Widget):
         shown = (text(self.model.entry(index), self.view.look) for index in range(len(self.model)))
         lines = list(shown)
         try:
-            await in_thread(lambda: _write(path, lines))
+            await in_thread(lambda: write_new(path, lines))
         except OSError as error:
             self.say(f"cannot save to {path}: {error.strerror or error}", 8)
             return 0
-        except WorkerCancelled:
-            raise
         self.say(f"{len(lines)} lines saved to {path}")
         return len(lines)
 
@@ -677,10 +523,3 @@ def _is_error(record: Record) -> bool:
 
 def _fit(name: str, width: int) -> str:
     return name + " " * (width - cell_len(name)) if cell_len(name) <= width else name[: width - 1] + "…"
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    # A new file: nothing that is there is lost. Services print secrets at times, so it is not for everyone.
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8", errors="replace") as file:
-        file.writelines(f"{line}\n" for line in lines)

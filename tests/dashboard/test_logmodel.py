@@ -105,9 +105,9 @@ def test_any_history_shows_what_a_plain_list_shows(history: list[tuple[str, Any]
             "reset": lambda _: model.reset(),
         }[what](value)
         plain.do(what, value, model)
-        if plain.filter.level is None:  # levels are inherited by the lines below, which the plain list does not know
-            if not plain.folded:  # what a line given up belonged to, only the model remembers
-                assert shown(model) == plain.shown()
+        # Levels are inherited by the lines below, and what a line given up belonged to only the model remembers.
+        if plain.filter.level is None and not plain.folded:
+            assert shown(model) == plain.shown()
         assert model.held <= 22
         for index in range(len(model)):
             assert model.index_of(model.entry(index).number) == index

@@ -111,14 +111,14 @@ def test_what_is_read_never_moves(tmp_path: Path) -> None:
             assert reader.screen() == before
             view.scroll_lines(-4_000)
             before = reader.screen()
-            await reader.until(lambda: reader.pane.detached)  # the newest lines had to go
+            await reader.until(lambda: reader.pane.reader.detached)  # the newest lines had to go
             assert reader.screen() == before
             reader.write(*numbered(30_000, 30_010))
             while reader.screen()[-1] != "line 30009":
                 last = reader.screen()[-1]
                 view.page(25)
                 await reader.until(
-                    lambda last=last: reader.screen()[-1] != last or reader.pane._paging or reader.pane._feed.waiting
+                    lambda last=last: reader.screen()[-1] != last or reader.pane._paging or reader.pane.reader.waiting
                 )
                 await reader.pilot.pause()
                 shown = [int(text.split()[1]) for text in reader.screen()]
@@ -202,7 +202,7 @@ def test_nothing_is_skipped_while_somebody_reads(tmp_path: Path) -> None:
             reader.pane.view.scroll_lines(-3)
             before = reader.screen()
             reader.write(*numbered(100, 9_000))
-            await reader.until(lambda: reader.pane._feed.waiting > 5_000)
+            await reader.until(lambda: reader.pane.reader.waiting > 5_000)
             assert reader.screen() == before
             await reader.until(lambda: "and more new" in reader.pane.status.words or "new" in reader.pane.status.words)
             seen: list[str] = []
