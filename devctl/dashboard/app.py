@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 from textual.worker import Worker, WorkerState
@@ -84,6 +86,7 @@ class Dashboard(App[int]):
         self._link_words = ""
         self._lost_at = 0.0
         self._left = False
+        self._window = Size(80, 24)
         self._started_by = os.getppid()
         self.link = Link(
             context.client,
@@ -111,6 +114,7 @@ class Dashboard(App[int]):
     def on_mount(self) -> None:
         if self._preferences.theme in self.available_themes:
             self.theme = self._preferences.theme
+        self.app_resume_signal.subscribe(self, lambda _: self._repaint())
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         if self.keymap:
             self.set_keymap(self.keymap)
@@ -163,6 +167,11 @@ class Dashboard(App[int]):
         self.details.set_link(state, words)
         self.services.set_link(state, words)
         self._draw_banner()
+
+    def _repaint(self) -> None:
+        """Paints everything: somebody else has had the terminal (Ctrl-Z, an editor)."""
+        for widget in self.screen.walk_children():
+            widget.refresh()
 
     def _tick(self) -> None:
         self._draw_banner()
@@ -264,24 +273,25 @@ class Dashboard(App[int]):
 
     # --- arrangement ------------------------------------------------------------------------------------------------------------
 
-    def on_resize(self) -> None:
-        self._arrange()
+    def on_resize(self, event: events.Resize) -> None:
+        self._arrange(event.size)  # `size` is still the old one here
 
-    def _arrange(self) -> None:
-        narrow = self.size.width < NARROW
+    def _arrange(self, size: Size | None = None) -> None:
+        self._window = size or self.size
+        narrow = self._window.width < NARROW
         self.set_class(narrow, "-narrow")
         self.details.display = self._wants_detail() and self.zoomed in (None, "detail")
         self.logs.display = self.zoomed in (None, "log")
         self.services.display = self.zoomed in (None, "services")
         right = self.query_one("#right")
         right.display = self.zoomed != "services"
-        width = self._preferences.services_width or min(WIDTHS[1], self.size.width * 2 // 5)
+        width = self._preferences.services_width or min(WIDTHS[1], self._window.width * 2 // 5)
         self.services.styles.width = (
-            "1fr" if narrow or self.zoomed == "services" else max(WIDTHS[0], min(width, self.size.width - 40))
+            "1fr" if narrow or self.zoomed == "services" else max(WIDTHS[0], min(width, self._window.width - 40))
         )
 
     def _wants_detail(self) -> bool:
-        return self.zoomed == "detail" or (self._preferences.detail and self.size.height >= SHORT)
+        return self.zoomed == "detail" or (self._preferences.detail and self._window.height >= SHORT)
 
     def show_detail(self, on: bool) -> None:
         """Shows or hides the detail pane."""

@@ -358,6 +358,9 @@ class Commands:
     def help(self) -> None:
         self.app.push_screen(HelpDialog(self.app.keymap))
 
+    def suspend(self) -> None:
+        self.app.action_suspend_process()
+
     def detach(self) -> None:
         self.app.leave()
 

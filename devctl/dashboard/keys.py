@@ -99,6 +99,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("back", "escape", "back: ends a search, a filter, solo, zoom"),
         Key("palette", "ctrl+p", "every command by name", "commands"),
         Key("help", "question_mark", "this", "help"),
+        Key("suspend", "ctrl+z", "back to the shell; fg comes here again"),
         Key("detach", "d", "close the dashboard, leave the stack running"),
         Key("quit", "q,ctrl+q", "quit: asks whether to stop the stack", "quit"),
         Key("interrupt", "ctrl+c", "stop the stack when it is ours; twice: at once"),

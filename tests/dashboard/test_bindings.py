@@ -364,6 +364,12 @@ async def help_page(board: Board) -> None:
     assert not isinstance(board.app.screen, HelpDialog)
 
 
+@scene("suspend")
+async def suspend(board: Board) -> None:
+    await board.press("ctrl+z")  # a pilot has no shell to go back to; test_terminal has
+    assert board.app.is_running
+
+
 @scene("detach")
 async def detach(board: Board) -> None:
     await board.press("d")
