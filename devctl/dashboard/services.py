@@ -23,7 +23,7 @@ class ServicesPane(Widget):
 
     DEFAULT_CSS = """
     ServicesPane { layout: vertical; }
-    ServicesPane > #services-head { height: 1; background: $panel; padding: 0 1; }
+    ServicesPane > #services-head { height: 1; background: $panel; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     ServicesPane > Input { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
     ServicesPane > Input:focus { border: none; }
     ServicesPane > Input.-open { display: block; }
