@@ -41,6 +41,7 @@ NARROW = 90  # cells; below, the panes stand on each other
 SHORT = 24  # lines; below, the detail pane would leave nothing to the log
 WIDTHS = (24, 46, 120)  # cells of the services pane: least, at first, most
 INTERRUPTED = 130
+SETTLE = 0.2  # seconds after a resize until everything is painted once more
 TWICE = 2.0  # seconds in which a second Ctrl-C is the second one
 
 Pane = Literal["services", "log", "detail"]
@@ -275,6 +276,8 @@ class Dashboard(App[int]):
 
     def on_resize(self, event: events.Resize) -> None:
         self._arrange(event.size)  # `size` is still the old one here
+        # Panes that come and go in the midst of a resize leave what they had painted, once in a hundred times.
+        self.set_timer(SETTLE, self._repaint)
 
     def _arrange(self, size: Size | None = None) -> None:
         self._window = size or self.size

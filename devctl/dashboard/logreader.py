@@ -181,7 +181,8 @@ class LogReader:
             else:
                 number = self._model.end
                 await self.load_newer()
-                if not await self.more_lines():
+                # Whoever paints may have taken them first.
+                if not await self.more_lines() and self._model.end == number:
                     return None
                 self._changed()
                 start = self._model.index_of(number)

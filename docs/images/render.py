@@ -1,7 +1,7 @@
-"""Makes the pictures in this folder from the real program, as tmux sees it in a terminal of 110 by 24.
+"""Makes the pictures in this folder from the real program, as tmux sees it in a terminal of 132 by 36.
 
-    starting.svg    `devctl up` while the router loads: labelled lines, and below them one live line for each service on its way
-    up.svg          the same terminal when all is ready
+    starting.svg    the dashboard that `devctl up` opens, while the router loads and the others wait for it
+    up.svg          the same when all is ready, with the start-up's critical path
 
 Run it after `make install`, with tmux installed: .venv/bin/python docs/images/render.py
 It starts the reference stack on its own ports, so these must be free.
@@ -23,11 +23,12 @@ from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-WIDTH, HEIGHT = 110, 24
+WIDTH, HEIGHT = 132, 36
 PATIENCE = 60.0  # seconds for the whole start; it takes five
-PAUSE = 0.03  # seconds between two looks: a live line stands for some hundred milliseconds
-WAITING = re.compile(r"^\S+ frontend .*waiting for backend", re.MULTILINE)
-LOADING = re.compile(r"^\S+ router +starting [\d.]+ s +503", re.MULTILINE)
+PAUSE = 0.03  # seconds between two looks: the start is over in two seconds
+SETTLE = 1.5  # seconds until the sparklines and the answer to what was asked are there
+WAITING = re.compile(r"frontend +○ waiting")
+LOADING = re.compile(r"503")
 COLOUR = re.compile(r"\033\[[0-9;]*m")
 
 
@@ -36,7 +37,16 @@ class Screen:
 
     def __init__(self, runtime: str) -> None:
         self._server = f"devctl-picture-{os.getpid()}"
-        environment = {"DEVCTL_RUNTIME_DIR": runtime, "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}", "PS1": "$ "}
+        environment = {
+            "DEVCTL_RUNTIME_DIR": runtime,
+            "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
+            "PS1": "$ ",
+            # No user's own keys, theme or widths.
+            "XDG_CONFIG_HOME": runtime,
+            "XDG_STATE_HOME": runtime,
+            "COLORTERM": "truecolor",
+            "ROUTER_WARMUP_SECONDS": "2",
+        }
         # By env, as tmux sets PATH anew; without start-up files, so that everybody gets the same picture.
         shell = ["env", "-u", "ENV", *(f"{name}={value}" for name, value in environment.items()), "sh"]
         self._tmux("new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(ROOT), *shell)
@@ -50,8 +60,8 @@ class Screen:
         self._tmux("send-keys", *keys)
 
     def text(self) -> str:
-        """What is on it and has scrolled off it, with colours."""
-        return self._tmux("capture-pane", "-e", "-p", "-S", "-200")
+        """What is on it, with colours."""
+        return self._tmux("capture-pane", "-e", "-p")
 
     def wait(self, seen: Callable[[str], object], what: str) -> str:
         """The text, once `seen` is content with it (colours removed)."""
@@ -93,7 +103,11 @@ def main() -> None:
                 "starting",
                 screen.wait(lambda text: LOADING.search(text) and WAITING.search(text), "the router to say why it is not ready"),
             )
-            screen.wait(lambda text: "all ready" in text and "backend is ok" in text, "all to be ready")
+            screen.wait(lambda text: "assistant ready" in text and "backend is ok" in text, "all to be ready")
+            screen.type("j")
+            screen.type("2")
+            screen.wait(lambda text: "critical path" in text, "the timeline")
+            time.sleep(SETTLE)
             draw("up", screen.text())
             screen.type("C-c")
             screen.wait(lambda text: "all gone" in text, "the stack to end")

@@ -43,7 +43,6 @@ def test_version(project: Project) -> None:
     [
         (["statsu"], "did you mean status?"),
         (["attach", "x"], "not in this version"),
-        (["dashboard"], "not in this version"),
         (["status", "--nope"], "--nope"),
         (["up", "--no-wait"], "add --detach"),
         (["up", "-d", "--abort-on-exit"], "leave out --detach"),
