@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # Seconds between two looks when nothing happens: CPU, memory and uptimes change without an event.
 PACE = 1.0
+# Seconds while services start: how their checks fail makes no events either, and is what one wants to see then.
+STARTING_PACE = 0.25
 # Seconds between two looks when much happens: a start of 300 services makes thousands of events.
 GAP = 0.1
 # Seconds between two tries to reach a supervisor that does not answer, at first and at most.
@@ -58,6 +60,7 @@ class Link:
         self._on_state = on_state
         self.state: LinkState = "connecting"
         self.run_id = ""
+        self._starting = True
         self._said = ""
         self._changed = asyncio.Event()
         self._calls = asyncio.Semaphore(CALLS)
@@ -78,7 +81,7 @@ class Link:
                 self._changed.clear()
                 if await self._look():
                     pause = RETRY
-                    left = PACE
+                    left = STARTING_PACE if self._starting else PACE
                 else:
                     left, pause = pause, min(RETRY_MOST, pause * 2)
                 with contextlib.suppress(TimeoutError):
@@ -105,6 +108,7 @@ class Link:
             self._tell("lost", f"the supervisor's answer cannot be used: {error}")
             return False
         self.run_id = snapshot.run_id
+        self._starting = snapshot.state == "starting"
         self._tell("connected", "")
         self._on_snapshot(snapshot)
         return True

@@ -166,7 +166,8 @@ class ServiceRows(ScrollView, can_focus=True):
         place = view.place
         names = 20 if width >= 70 else 14
         begin = names + 1 + STATE_CELLS + 1
-        segments = [self._label(view, names), Segment(" "), self._state(view), Segment(" " + fit(place, 7), self._style("link"))]
+        segments = [self._label(view, names), Segment(" "), self._state(view), Segment(" ")]
+        segments += [Segment(fit(place, 7).rstrip(), self._style("link")), Segment(" " * max(0, 7 - cell_len(place)))]
         self._links[line] = (begin, begin + cell_len(place))
         room = width - begin - 8 - cell_len(load)
         segments.append(Segment(" " + fit(self._words(view), max(0, room - 1)), self._style("dim")))

@@ -61,7 +61,7 @@ class Screen:
 
     def text(self) -> str:
         """What is on it, with colours."""
-        return self._tmux("capture-pane", "-e", "-p")
+        return self._tmux("capture-pane", "-e", "-p", "-N")
 
     def wait(self, seen: Callable[[str], object], what: str) -> str:
         """The text, once `seen` is content with it (colours removed)."""
