@@ -24,7 +24,7 @@ from devctl.wording import changes, seconds, timestamp
 if TYPE_CHECKING:
     from devctl.cli.arguments import CommandParser
     from devctl.cli.where import Where
-    from devctl.control.client import Client
+    from devctl.control.client import Client, Lease
     from devctl.control.launch import Launched
     from devctl.logs.record import Record
     from devctl.paths import StackPaths
@@ -107,6 +107,7 @@ class Begun:
         run: of a stack that was not running before; holds the lease.
         started: services that this command has started or restarted.
         change: what reconciling has changed, in words.
+        lease: the hold on a stack that was running before.
     """
 
     where: Where
@@ -115,6 +116,7 @@ class Begun:
     run: Launched | None
     started: tuple[str, ...]
     change: str = ""
+    lease: Lease | None = None
 
     @property
     def fresh(self) -> bool:
@@ -124,6 +126,8 @@ class Begun:
         """The stack goes on without this command."""
         if self.run is not None:
             self.run.detach()
+        if self.lease is not None:
+            self.lease.detach()
 
 
 def begin(args: Namespace, where: Where, held: ExitStack, launching: list[StackPaths]) -> Begun:
@@ -168,10 +172,12 @@ def joined(args: Namespace, where: Where, plan: Plan, client: Client, held: Exit
     """The running stack, brought in line with the manifest."""
     from devctl.plan import to_json
 
-    if not args.detach:
-        held.callback(client.lease().close)
+    lease = None if args.detach else client.lease()
+    if lease is not None:
+        held.callback(lease.close)
     answer = client.post("/v1/reload", {"plan": to_json(plan)})
-    return Begun(where, client, plan, None, (*answer["started"], *answer["restarted"]), changes(answer) or "nothing has changed")
+    touched = (*answer["started"], *answer["restarted"])
+    return Begun(where, client, plan, None, touched, changes(answer) or "nothing has changed", lease)
 
 
 def serving(client: Client) -> dict[str, Any]:

@@ -24,7 +24,13 @@ def run(context: Context) -> int:
         status = app.run()
         ended()
     if app.left and context.detach is not None:
-        context.detach()
+        from devctl.errors import DevctlError
+
+        try:
+            context.detach()
+        except DevctlError as error:
+            app.farewell = f"the stack could not be left running: {error.what}"
+            status = 1
     if app.farewell:
         print(app.farewell, file=sys.stderr)
     # Without a result Textual has failed, and said how.

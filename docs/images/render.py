@@ -28,7 +28,7 @@ PATIENCE = 60.0  # seconds for the whole start; it takes five
 PAUSE = 0.03  # seconds between two looks: the start is over in two seconds
 SETTLE = 1.5  # seconds until the sparklines and the answer to what was asked are there
 WAITING = re.compile(r"frontend +○ waiting")
-LOADING = re.compile(r"503")
+LOADING = re.compile(r"router is starting: 503")
 COLOUR = re.compile(r"\033\[[0-9;]*m")
 
 

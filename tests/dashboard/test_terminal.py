@@ -147,6 +147,20 @@ def test_killing_a_dashboard_that_only_looks_harms_nothing(project: Project, ter
     living.sees("stopped")
 
 
+def test_up_on_a_running_stack_can_leave_it_running(project: Project, terminal: Open) -> None:
+    """It opens the dashboard, says what reconciling changed, and lets go of the stack when it is told to."""
+    project.write(STACK)
+    project.run("up", "-d")
+    project.write(STACK[:-1] + ", more: {command: sleep 1000}}")
+    screen = terminal()
+    screen.type("devctl up; echo left with $?")
+    screen.press("Enter")
+    screen.sees("started more", "q quit")
+    screen.press("d")
+    screen.sees("left with 0")
+    assert project.states() == {"db": "ready", "web": "ready", "more": "ready"}
+
+
 def test_a_small_window_and_resizing(project: Project, terminal: Open) -> None:
     """60 by 20 shows services, log and keys; larger shows more, back again less."""
     project.write("services: {talker: {command: \"sh -c 'echo hello; sleep 1000'\"}, other: {command: sleep 1000}}")
