@@ -2,7 +2,7 @@
 
 A hundred thousand log lines are as many objects; a full collection looks at each of them, which takes a third of a second, and with
 lines coming and going Python would begin one every other second. Lines are in no cycles, so they are freed without it. So only the
-young generations are collected by themselves, and the old one when nobody waits for anything.
+young generations are collected by themselves, and the old one, which has what Textual leaves in cycles, when nobody waits.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import time
 # Allocations until the youngest generation is looked at, as in Python; the second follows after so many of those.
 YOUNG, SECOND = 2_000, 20
 NEVER = 1_000_000
-QUIET = 5.0  # seconds without a key
-PERIOD = 300.0  # seconds between two full collections
+QUIET = 2.0  # seconds without a key
+# Seconds between two full collections: what a screen of lines leaves in cycles is some 8 MB a minute under a heavy load.
+PERIOD = 30.0
+LATEST = 300.0  # seconds after which it is done whoever waits
 
 
 class Collector:
@@ -37,6 +39,7 @@ class Collector:
     def idle(self) -> None:
         """Called each second: collects when it is time to, and nobody is at the keys."""
         now = time.monotonic()
-        if now - self._collected_at > PERIOD and now - self._used_at > QUIET:
-            self._collected_at = now
+        since = now - self._collected_at
+        if (since > PERIOD and now - self._used_at > QUIET) or since > LATEST:
             gc.collect()
+            self._collected_at = time.monotonic()
