@@ -70,7 +70,8 @@ def has_terminal() -> bool:
     if os.environ.get("TEXTUAL_DRIVER"):
         return True
     try:
-        return is_terminal(sys.stdout) and sys.stdin.isatty()
+        # Textual draws on standard error: `devctl up 2>errors` would show nothing, and fill the file.
+        return is_terminal(sys.stdout) and is_terminal(sys.stderr) and sys.stdin.isatty()
     except ValueError:  # closed
         return False
 

@@ -32,7 +32,9 @@ STARTING_PACE = 0.25
 GAP = 0.1
 # Seconds between two tries to reach a supervisor that does not answer, at first and at most.
 RETRY, RETRY_MOST = 0.1, 1.0
-CALLS = 16  # at once; more would be a key that is held down
+# Questions under way at once, and orders and waits besides: those may take as long as a grace period, and must not keep the
+# details from being asked for. More would be a key that is held down.
+CALLS = 16
 TIMEOUT = 5.0  # seconds for a status
 WAIT = 3600.0  # seconds that `wait` waits
 
@@ -63,7 +65,8 @@ class Link:
         self._starting = True
         self._said = ""
         self._changed = asyncio.Event()
-        self._calls = asyncio.Semaphore(CALLS)
+        self._questions = threading.BoundedSemaphore(CALLS)
+        self._orders = threading.BoundedSemaphore(CALLS)
         self._closing = threading.Event()
         self._last_event: int | None = None
 
@@ -152,21 +155,30 @@ class Link:
 
     # --- questions and orders: each raises DevctlError --------------------------------------------------------------------------
 
-    async def call(self, function: Callable[[], T]) -> T:
-        """Runs a question to the client in a thread. Raises DevctlError when too many are under way."""
-        if self._calls.locked():
+    async def _call(self, slots: threading.BoundedSemaphore, function: Callable[[], T]) -> T:
+        """Runs `function` in a thread. Raises DevctlError when too many are under way.
+
+        The slot is the thread's: a caller that is cancelled leaves the thread behind, which goes on until it has its answer.
+        """
+        if not slots.acquire(blocking=False):
             raise ControlError("too many requests are under way", "wait for the supervisor to answer them")
-        async with self._calls:
-            return await in_thread(function)
+
+        def work() -> T:
+            try:
+                return function()
+            finally:
+                slots.release()
+
+        return await in_thread(work)
 
     async def get(self, path: str) -> dict[str, Any]:
         """What GET answers."""
-        return await self.call(lambda: self._client.get(path))
+        return await self._call(self._questions, lambda: self._client.get(path))
 
     async def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What POST answers, once it is done. The services are looked at right afterwards."""
         try:
-            return await self.call(lambda: self._client.post(path, body))
+            return await self._call(self._orders, lambda: self._client.post(path, body))
         finally:
             self.refresh()
 
@@ -188,7 +200,7 @@ class Link:
 
     async def wait(self, name: str, condition: str = "ready") -> dict[str, Any]:
         """Waits for a service."""
-        return await self.call(lambda: self._client.wait([name], condition, WAIT))
+        return await self._call(self._orders, lambda: self._client.wait([name], condition, WAIT))
 
     async def why(self, name: str) -> dict[str, Any]:
         """Why a service is in its state."""

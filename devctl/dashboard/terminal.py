@@ -20,6 +20,7 @@ RESTORE = (
 )
 WORDS = b"\r\nthe dashboard was killed; devctl status tells whether the stack still runs. If the terminal looks odd: reset\r\n"
 DONE = b"d"
+PIPE = 3  # the watcher's only descriptor besides the standard streams
 
 
 @contextlib.contextmanager
@@ -34,7 +35,7 @@ def guarded() -> Iterator[Callable[[], None]]:
         yield lambda: None  # no terminal: a browser's
         return
     read_end, write_end = os.pipe()
-    watcher = _fork(read_end, write_end, settings)
+    watcher = _fork(read_end, settings)
     os.close(read_end)
 
     def ended() -> None:
@@ -56,7 +57,7 @@ def guarded() -> Iterator[Callable[[], None]]:
                 os.waitpid(watcher, 0)
 
 
-def _fork(read_end: int, write_end: int, settings: list[object]) -> int:
+def _fork(read_end: int, settings: list[object]) -> int:
     """The watcher's pid; 0 when there can be none."""
     try:
         pid = os.fork()
@@ -65,15 +66,18 @@ def _fork(read_end: int, write_end: int, settings: list[object]) -> int:
     if pid:
         return pid
     try:
-        os.close(write_end)
+        # Among what is inherited is the hold on the stack. A terminal that takes no more output (Ctrl-S, a dead line) keeps the
+        # watcher waiting; it must not keep the stack of a dead dashboard alive meanwhile.
+        os.dup2(read_end, PIPE)
+        os.closerange(PIPE + 1, os.sysconf("SC_OPEN_MAX"))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGTTIN):
             signal.signal(number, signal.SIG_IGN)
         # Not in the dashboard's process group: `kill -9 %1` must not hit both. Writing to the terminal is allowed all the same.
         os.setpgid(0, 0)
-        if os.read(read_end, 1) != DONE:
-            fd = sys.stdin.fileno()
+        if os.read(PIPE, 1) != DONE:
             with contextlib.suppress(OSError, termios.error):
-                termios.tcsetattr(fd, termios.TCSANOW, settings)  # type: ignore[arg-type]
-            os.write(fd, RESTORE + WORDS)
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, settings)  # type: ignore[arg-type]
+            # Where Textual has drawn; standard input may be open for reading only.
+            os.write(sys.stderr.fileno(), RESTORE + WORDS)
     finally:
         os._exit(0)
