@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -141,8 +142,9 @@ class Dashboard(App[int]):
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread: a test
-            for number in commands.ignored_signals():
-                loop.add_signal_handler(number, self.exit, 128 + number)
+            loop.add_signal_handler(signal.SIGTERM, self.exit, 128 + signal.SIGTERM)
+            # The terminal is gone: there is nobody to say goodbye to, and the toolkit could wait for its last paint for ever.
+            loop.add_signal_handler(signal.SIGHUP, os._exit, 128 + signal.SIGHUP)
 
     # --- what comes from the supervisor -----------------------------------------------------------------------------------------
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import subprocess
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -411,11 +410,6 @@ class Commands:
 
 
 _NO = Choice("no", "n", "leave it as it is")
-
-
-def ignored_signals() -> Sequence[signal.Signals]:
-    """Signals that end a program which the dashboard handles itself."""
-    return (signal.SIGTERM, signal.SIGHUP)
 
 
 def is_within(widget: Widget | None, pane: Widget) -> bool:
