@@ -87,8 +87,10 @@ class Link:
                     left = STARTING_PACE if self._starting else PACE
                 else:
                     left, pause = pause, min(RETRY_MOST, pause * 2)
+                # Not wait_for: Python 3.11's forgets a cancellation that comes together with the event.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), left)
+                    async with asyncio.timeout(left):
+                        await self._changed.wait()
                 await asyncio.sleep(max(0.0, began + GAP - time.monotonic()))
         finally:
             self._closing.set()

@@ -185,8 +185,10 @@ async def run_command(roster: Roster, request: SpawnRequest, timeout: float) -> 
         loop.add_reader(fd, read, fd)
     status: ExitStatus | None = None
     try:
+        # Not wait_for: Python 3.11's forgets a cancellation that comes together with the exit.
         with contextlib.suppress(TimeoutError):
-            status = await asyncio.wait_for(exited, timeout)
+            async with asyncio.timeout(timeout):
+                status = await exited
     finally:
         try:
             await asyncio.shield(roster.kill(child.index))

@@ -23,7 +23,7 @@ def imported(project: Project, *arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["status"], ["logs", "-n", "50"], ["down"], ["logs", "--help"], ["--version"]],
+    [["--help"], ["status"], ["logs", "-n", "50"], ["down"], ["logs", "--help"], ["dashboard", "--help"], ["--version"]],
     ids=" ".join,
 )
 @pytest.mark.parametrize("running", [False, True], ids=["nothing runs", "running"])

@@ -13,7 +13,7 @@ from tests.cli.driver import DEVCTL, Project
 CONTRACT = [
     "up", "down", "start", "stop", "restart", "run", "exec", "status", "logs", "why",
     "wait", "events", "timeline", "ls", "check", "config", "graph", "schema", "reap", "clean",
-    "doctor",
+    "doctor", "dashboard",
 ]  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_help_lists_every_command(project: Project) -> None:
     assert project.run().stdout == result.stdout
 
 
-@pytest.mark.parametrize("name", [*table.COMMANDS, "ps"])
+@pytest.mark.parametrize("name", [*table.COMMANDS, *table.ALIASES])
 def test_every_command_has_help(project: Project, name: str) -> None:
     """`devctl COMMAND --help` describes its options, the global ones among them."""
     result = project.run(name, "--help")
