@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What the tests run for real: a browser for the page, tmux for the terminal, a compiler for the clock that jumps. Installed by `make test` where that is possible.
-SYSTEM_PACKAGES := chromium chromium-driver fonts-dejavu-core gcc libc6-dev tmux
+# What the tests run for real: a browser for the page, tmux for the terminal, a compiler for the clock that jumps, the servers of the
+# reference stack's profile `full` and PostgreSQL. Installed by `make test` where that is possible.
+SYSTEM_PACKAGES := chromium chromium-driver fonts-dejavu-core gcc libc6-dev tmux redis-server nats-server prometheus postgresql
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check format bench docs clean system-packages
+.PHONY: help install up down test check audit verify format bench docs clean system-packages
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -39,6 +40,15 @@ check: $(VENV)/.installed-dev  ## lint, formatting, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+audit: $(VENV)/.installed-dev  ## look our dependencies up among the known vulnerabilities; fails for one that cannot be looked up
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[audit]'
+	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/installed.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r $(VENV)/installed.txt
+
+verify: $(VENV)/.installed-dev  ## prove the reference stack from outside, embedded and with real servers
+	@$(BIN)/python -m stack.verify
+	@$(BIN)/python -m stack.verify --profile full
+
 format: $(VENV)/.installed-dev  ## put the code into shape
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
@@ -53,10 +63,6 @@ clean:  ## remove what the tools leave behind, but not .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-# Needs root, or sudo without a password. Without either, the tests that need these packages are skipped, or fail where CI is set.
+# Without root the tests that need these packages are skipped, or fail where CI is set.
 system-packages:
-	@command -v dpkg-query >/dev/null || exit 0; \
-	missing=""; for p in $(SYSTEM_PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
-	test -z "$$missing" && exit 0; \
-	if test "$$(id -u)" = 0; then root=""; elif sudo -n true 2>/dev/null; then root="sudo"; else echo "not installed (needs root):$$missing"; exit 0; fi; \
-	echo "installing$$missing …"; $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	@.ci/packages $(SYSTEM_PACKAGES)

@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "reap": Command("stacks", "kill what crashed runs left behind"),
         "clean": Command("stacks", "remove logs and state of stopped stacks"),
         "doctor": Command("doctor", "check this machine"),
+        "mcp": Command("mcp", "the stack as MCP tools on stdin and stdout, for coding agents"),
         "completion": Command("completion", "print the completion script for bash, zsh or fish"),
     },
 }
@@ -56,7 +57,7 @@ ALIASES = {"ps": "status", "ui": "dashboard"}
 
 HIDDEN = {"__complete": Command("completion", "")}
 
-LATER = frozenset({"attach", "mcp", "init", "import", "export"})
+LATER = frozenset({"attach", "init", "import", "export"})
 """Commands of the contract that this version does not have."""
 
 

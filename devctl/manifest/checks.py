@@ -109,12 +109,14 @@ def check_references(root: Node | None, services: Services, enabled: Collection[
 
     `root` holds what all services share: their environment.
     """
-    nodes = [built.node for name, built in services.items() if name in enabled or name not in services]
-    nodes += [built.node for name, built in services.items() if name not in enabled]
-    for node in [*([root] if root else []), *nodes]:
-        for scalar, path in references(node):
-            if trouble := _reference_trouble(path, services, enabled):
-                problems.add(locate(scalar, f"${{{path}}}"), *trouble)
+    used = [*([root] if root else []), *(built.node for name, built in services.items() if name in enabled)]
+    # What is not started needs no values yet: there, only the names must be right.
+    idle = [built.node for name, built in services.items() if name not in enabled]
+    for nodes, started in ((used, enabled), (idle, services)):
+        for node in nodes:
+            for scalar, path in references(node):
+                if trouble := _reference_trouble(path, services, started):
+                    problems.add(locate(scalar, f"${{{path}}}"), *trouble)
     _check_url_cycles(services, problems)
 
 

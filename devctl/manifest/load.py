@@ -82,9 +82,11 @@ class _Loader:
         self._problems = problems
         self._warn = warn
         self._dotenv: dict[str, str] = {}
+        self._profiles: Sequence[str] = ()
 
     def load(self, files: list[Path], profiles: Sequence[str], named: Sequence[str], check_commands: bool) -> Plan:
         problems = self._problems
+        self._profiles = profiles
         roots = [root for root in (self._read(path, rank) for rank, path in enumerate(files)) if root]
         directory = Path(os.path.abspath(files[0])).parent
         self._read_dotenv(directory / ".env")
@@ -155,6 +157,9 @@ class _Loader:
             self._problems.add_wrong(wrong)
 
     def _lookup(self, name: str) -> str | None:
+        if name == "DEVCTL_PROFILES":
+            # However they were asked for, so that a value can be there for a profile only: ${DEVCTL_PROFILES:+…}.
+            return ",".join(self._profiles)
         value = self._environ.get(name)
         return self._dotenv.get(name) if value is None else value
 

@@ -72,6 +72,7 @@ stack's `environment`, then the service's.
 A service without `profiles` is always part of the stack. One with profiles is part of it when one of them is active
 (`--profile`, `DEVCTL_PROFILES`; `*` is all), or when it is named; naming it activates its profiles for its own dependencies.
 A required dependency on a service that is not part of the stack is an error; with `required: false` it is left out.
+In values, `${DEVCTL_PROFILES}` is the active ones, `--profile` included: `${DEVCTL_PROFILES:+…}` is empty without any.
 
 ## Several files
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
 import httpx
 from pydantic import ValidationError
 
@@ -14,6 +18,15 @@ log = Log("stack.backend.router")
 
 # Seconds. A route takes milliseconds, and up to a second when an agent asks a service that does not answer.
 TIMEOUT = 10.0
+
+# Seconds between two pieces of a streamed answer: a model may think for a while before its first word.
+STREAM_TIMEOUT = 90.0
+
+# Characters of one line of a streamed answer. The last one repeats the whole reply.
+_LINE = 256 * 1024
+
+_STARTING = ApiError(503, "router_starting", "The router is still starting; try again in a moment.", {"Retry-After": "1"})
+_FAILED = "The router failed to answer; its log says why."
 
 
 class RouterClient:
@@ -36,12 +49,54 @@ class RouterClient:
         """
         response = await self._send("POST", "/route", content=question.model_dump_json())
         if response.status_code == 503:
-            raise ApiError(503, "router_starting", "The router is still starting; try again in a moment.", {"Retry-After": "1"})
+            raise _STARTING
         try:
             return RouteAnswer.model_validate_json(response.raise_for_status().content)
         except (httpx.HTTPStatusError, ValidationError) as error:
             log.error("The router's answer cannot be used", status=response.status_code, reason=str(error)[:300])
-            raise ApiError(502, "router_failed", "The router failed to answer; its log says why.") from error
+            raise ApiError(502, "router_failed", _FAILED) from error
+
+    async def stream(self, question: RouteRequest) -> AsyncIterator[dict[str, Any]]:
+        """The router's answer piece by piece: `routed`, any number of `chunk`, and `end`, which is a RouteAnswer as well.
+
+        Raises:
+            ApiError: as `route` does, also in the midst of the answer.
+        """
+        timeout = httpx.Timeout(TIMEOUT, read=STREAM_TIMEOUT)
+        try:
+            async with self._client.stream(
+                "POST", f"{self._url}/route/stream", content=question.model_dump_json(), headers=_headers(), timeout=timeout
+            ) as response:
+                if response.status_code == 503:
+                    raise _STARTING
+                response.raise_for_status()
+                async for line in _lines(response):
+                    piece = json.loads(line)
+                    if piece["type"] == "error":
+                        error = piece["error"]
+                        raise ApiError(502, str(error["code"]), str(error["message"]))
+                    if piece["type"] == "end":
+                        RouteAnswer.model_validate({key: value for key, value in piece.items() if key != "type"})
+                        yield piece
+                        return
+                    yield piece
+                raise ValueError("it ended in the midst")
+        except (httpx.HTTPStatusError, ValidationError, ValueError, KeyError, TypeError) as failure:
+            log.error("The router's answer cannot be used", reason=str(failure)[:300])
+            raise ApiError(502, "router_failed", _FAILED) from failure
+        except httpx.HTTPError as failure:
+            raise self._unreachable(failure, STREAM_TIMEOUT) from failure
+
+    async def history(self, session_id: str) -> dict[str, Any]:
+        """What was said in a conversation: `turns`, each with `role` and `text`; none when there is no such conversation."""
+        response = await self._send("GET", f"/sessions/{session_id}")
+        if response.status_code == 404:
+            return {"turns": [], "history_length": 0}
+        try:
+            answer = response.raise_for_status().json()
+            return {"turns": list(answer["turns"]), "history_length": int(answer["history_length"])}
+        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
+            raise ApiError(502, "router_failed", _FAILED) from error
 
     async def forget(self, session_id: str) -> bool:
         """Delete a conversation. True when there was one. Raises what `route` raises."""
@@ -51,13 +106,32 @@ class RouterClient:
         return response.status_code == 204
 
     async def _send(self, method: str, path: str, *, content: str | None = None) -> httpx.Response:
-        headers = {REQUEST_ID_HEADER: request_id.get(), "Content-Type": "application/json"}
         try:
-            return await self._client.request(method, self._url + path, content=content, headers=headers)
-        except httpx.TimeoutException as error:
-            log.error("The router does not answer", url=self._url, seconds=TIMEOUT)
-            raise ApiError(504, "router_timeout", f"The router did not answer within {TIMEOUT:g} s.") from error
+            return await self._client.request(method, self._url + path, content=content, headers=_headers())
         except httpx.HTTPError as error:
-            log.error("The router cannot be reached", url=self._url, reason=str(error))
-            message = "The router cannot be reached. `devctl status` shows whether it runs."
-            raise ApiError(503, "router_unreachable", message, {"Retry-After": "1"}) from error
+            raise self._unreachable(error, TIMEOUT) from error
+
+    def _unreachable(self, error: httpx.HTTPError, seconds: float) -> ApiError:
+        if isinstance(error, httpx.TimeoutException):
+            log.error("The router does not answer", url=self._url, seconds=seconds)
+            return ApiError(504, "router_timeout", f"The router did not answer within {seconds:g} s.")
+        log.error("The router cannot be reached", url=self._url, reason=str(error))
+        message = "The router cannot be reached. `devctl status` shows whether it runs."
+        return ApiError(503, "router_unreachable", message, {"Retry-After": "1"})
+
+
+def _headers() -> dict[str, str]:
+    return {REQUEST_ID_HEADER: request_id.get(), "Content-Type": "application/json"}
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    rest = b""
+    async for block in response.aiter_bytes():
+        *lines, rest = (rest + block).split(b"\n")
+        if len(rest) > _LINE:
+            raise ValueError(f"a line is over {_LINE} bytes")
+        for line in lines:
+            if line.strip():
+                yield line
+    if rest.strip():
+        yield rest

@@ -44,7 +44,7 @@ class RouteAnswer(BaseModel):
     confidence: float = Field(description="The classifier's probability for it, 0 to 1")
     agent: str = Field(description="Which agent wrote the reply")
     reply: str
-    history_length: int = Field(description="Messages of this conversation held now, this question and its reply included")
+    history_length: int = Field(description="Messages of this conversation so far, this question and its reply included")
     timings: Timings
 
 

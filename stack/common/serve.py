@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import FrameType
 from typing import NoReturn
 
@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from stack.common import log as logs
+from stack.common.protocol import Protocol, patience
 from stack.common.settings import SettingError, integer
 from stack.common.web import RequestContext
 
@@ -24,12 +25,34 @@ log = logs.Log("stack.serve")
 # Seconds that requests in flight get after SIGTERM. With uvicorn's own two ticks of 0.1 s, stopping stays under a second.
 DRAIN = 0.5
 
+# Seconds that the farewells get, all of them together.
+FAREWELL = 0.5
+
+# Milliseconds after which a connection whose peer takes nothing more is broken off. Without it, what was written to a client that
+# does not read is kept for as long as the client likes.
+_UNREAD = 30_000
+
+# Bytes of a WebSocket message, and seconds between two signs of life.
+_WS_MESSAGE = 64 * 1024
+_WS_PING = 20.0
+
 # Longer than the 5 s for which httpx keeps an idle connection: the side that reuses connections should be the one to close them,
 # or a request can meet a close that is under way.
 KEEP_ALIVE = 30
 
 Stop = Callable[[int], None]
 """Ends the service gracefully with the given exit status; for failures that only show after the start."""
+
+
+_farewells: list[Callable[[], Awaitable[None]]] = []
+
+
+def at_stop(farewell: Callable[[], Awaitable[None]]) -> None:
+    """Has `farewell()` awaited when the service is told to end, before connections are closed: for streams to say goodbye.
+
+    All of them run at once and have half a second.
+    """
+    _farewells.append(farewell)
 
 
 class _Server(uvicorn.Server):
@@ -41,6 +64,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             log.info("Serving")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in self.servers:
+            listener.close()
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await asyncio.gather(*(farewell() for farewell in _farewells), return_exceptions=True)
+        except TimeoutError:
+            log.warning("Not everybody was told goodbye in time", seconds=FAREWELL)
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
@@ -54,7 +87,7 @@ class _Server(uvicorn.Server):
             self.should_exit = True
 
 
-def run(name: str, default_port: int, build: Callable[[Stop], ASGIApp]) -> NoReturn:
+def run(name: str, default_port: int, build: Callable[[Stop], ASGIApp], bodies: Mapping[str, int] | None = None) -> NoReturn:
     """Serve an application until a signal, then exit. Never returns.
 
     The address is 127.0.0.1, or HOST; the port is PORT, or `default_port`; 0 takes any free one, and the log names it. Exit status:
@@ -64,10 +97,12 @@ def run(name: str, default_port: int, build: Callable[[Stop], ASGIApp]) -> NoRet
         name: the service's name, for its log.
         default_port: 1 to 65535.
         build: makes the application. It may raise SettingError.
+        bodies: by the beginning of a path, how many bytes a body may have where MAX_BODY would not do.
     """
     try:
         logs.configure()
         port = integer("PORT", default_port, least=0, most=65535)
+        protocol = Protocol.with_patience(patience())
         servers: list[_Server] = []
         app = build(lambda status: servers[0].stop(status))
     except SettingError as error:
@@ -80,10 +115,15 @@ def run(name: str, default_port: int, build: Callable[[Stop], ASGIApp]) -> NoRet
         log.error(f"Cannot listen on {host}:{port}: {error.strerror or error}")
         _leave(1)
     config = uvicorn.Config(
-        RequestContext(app),
+        RequestContext(app, bodies),
         loop="asyncio",
-        http="h11",
-        ws="none",
+        http=protocol,
+        ws="websockets-sansio",
+        ws_max_size=_WS_MESSAGE,
+        ws_ping_interval=_WS_PING,
+        ws_ping_timeout=_WS_PING,
+        # The messages are small, and compressing costs each connection its own memory.
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -103,6 +143,8 @@ def _bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)
         # Not listening yet: until uvicorn does, clients are refused instead of left waiting.
         listener.bind(address)
     except OSError:

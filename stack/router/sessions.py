@@ -1,6 +1,6 @@
 """Conversations and where they are kept.
 
-A store of another kind (Redis) implements `SessionStore` and is chosen in `app.py`; nothing else knows which is in use.
+A store of another kind implements `SessionStore` and is chosen in `app.py`; nothing else knows which is in use.
 """
 
 from __future__ import annotations
@@ -8,16 +8,13 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 TIME_TO_LIVE = 30 * 60.0
 """Seconds of inactivity after which a conversation is forgotten."""
 
-MAX_HISTORY = 100
-"""Messages kept of a conversation. Older ones are dropped: no agent looks back further."""
-
-# With full histories of average messages, 100 MB or so; a developer's machine has a handful of sessions.
+# Summaries keep a conversation at some 10 KB, so 20 MB or so; a developer's machine has a handful of sessions.
 MAX_SESSIONS = 2000
 
 
@@ -31,14 +28,23 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A conversation: its messages, oldest first."""
+    """A conversation.
+
+    Attributes:
+        session_id: names it.
+        history: its messages, oldest first, without those that are summarised.
+        summary: what was worth keeping of older messages: some of their sentences, oldest first.
+        length: how many messages it has had, the summarised ones included.
+    """
 
     session_id: str
     history: tuple[Turn, ...] = ()
+    summary: tuple[Turn, ...] = ()
+    length: int = 0
 
     def with_turns(self, *turns: Turn) -> Session:
         """The session after further messages."""
-        return Session(self.session_id, (*self.history, *turns)[-MAX_HISTORY:])
+        return replace(self, history=(*self.history, *turns), length=self.length + len(turns))
 
 
 class SessionStore(Protocol):
@@ -60,7 +66,7 @@ class SessionStore(Protocol):
         """Forget the sessions that ran out and return how many those were."""
 
     async def get_stats(self) -> dict[str, Any]:
-        """`{"store", "sessions", "messages"}` for the health answer."""
+        """`{"store", "sessions"}` for the health answer: its kind, and how many it holds."""
 
     async def ping(self) -> bool:
         """Whether the store can be used now."""
@@ -122,11 +128,16 @@ class MemorySessionStore:
 
     async def get_stats(self) -> dict[str, Any]:
         self._drop_expired()
-        messages = sum(len(entry.session.history) for entry in self._entries.values())
-        return {"store": "memory", "sessions": len(self._entries), "messages": messages}
+        return {"store": "memory", "sessions": len(self._entries)}
 
     async def ping(self) -> bool:
         return True
+
+    def peek(self, session_id: str) -> Session | None:
+        """The session, or None. Leaves its time to live as it is."""
+        self._drop_expired()
+        entry = self._entries.get(session_id)
+        return entry.session if entry else None
 
     def _drop_expired(self) -> int:
         dropped = 0

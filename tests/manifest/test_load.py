@@ -242,6 +242,34 @@ def test_profiles(
     assert set(plan.available) == {"web", "db-ui", "probe", "other"} - expected
 
 
+def test_what_is_not_started_may_name_its_own_port(workspace: Workspace) -> None:
+    """A service of an inactive profile refers to automatic ports that nobody has chosen: its own, its neighbours'."""
+    text = """
+services:
+  db: {command: "sleep ${services.db.port} ${services.cache.port}", port: auto, profiles: [full]}
+  cache: {command: sleep 1, port: auto, profiles: [full]}
+  a: {command: sleep 1}
+"""
+    assert list(workspace.load(text).services) == ["a"]
+
+
+DB = "at " + reference("services.db.port")
+
+
+@pytest.mark.parametrize(
+    ("profiles", "environ", "expected"),
+    [([], {}, ""), (["full"], {}, DB), ([], {"DEVCTL_PROFILES": "full"}, DB)],
+)
+def test_a_value_for_a_profile(workspace: Workspace, profiles: list[str], environ: dict[str, str], expected: str) -> None:
+    """A value can depend on whether a profile is active, however it was asked for."""
+    text = """
+services:
+  db: {command: sleep 1, port: 80, profiles: [full]}
+  a: {command: sleep 1, environment: {DB: "${DEVCTL_PROFILES:+at ${services.db.port}}"}}
+"""
+    assert workspace.load(text, profiles=profiles, environ=environ).services["a"].environment["DB"] == expected
+
+
 def test_dependency_in_inactive_profile(workspace: Workspace) -> None:
     """A required dependency that no profile starts is an error with the mend; an optional one is left out."""
     text = "services: {a: {command: sleep 1, profiles: [x]}, b: {command: sleep 1, depends_on: {a: {required: %s}}}}"

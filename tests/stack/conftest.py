@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
@@ -9,27 +10,37 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from tests.stack.openai_server import OpenAIServer, openai_server
 
 PROJECT = Path(__file__).parents[2]
 
 # Seconds until a test gives up on something that takes one at most. Only a hang meets it.
 GUARD = 60.0
 
+# What a developer may have set for a stack of their own. Tests set what they mean.
+_SETTINGS = ("HOST", "LOG_LEVEL", "LOG_FILE", "DOCS_DIR", "ROUTER_WARMUP_SECONDS", "METRICS_TOKEN", "PUBLIC_URL", "MCP_SERVERS")
+_SETTINGS += ("REDIS_URL", "NATS_URL", "DATABASE_URL")
+_FAMILIES = ("AUTH", "LLM_", "OIDC_", "OPENAI_", "STACK_", "DEVCTL_")
+
 
 class Service:
     """One running service: its process, its address, the lines it wrote so far."""
 
     def __init__(self, name: str, environment: dict[str, str], port: int) -> None:
-        inherited = {key: value for key, value in os.environ.items() if key not in ("HOST", "LOG_LEVEL", "DOCS_DIR")}
+        inherited = {key: value for key, value in os.environ.items() if key not in _SETTINGS and not key.startswith(_FAMILIES)}
         self.url = f"http://127.0.0.1:{port}"
         self.lines: list[str] = []
+        self._position = 0
         self._arrivals: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-m", f"stack.{name}"],
@@ -40,8 +51,21 @@ class Service:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._token = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def token(self) -> str:
+        """An access token of the demo account; the service is the backend, or the page before it."""
+        if not self._token:
+            answer = httpx.post(self.url + "/api/auth/demo", timeout=GUARD, trust_env=False)
+            self._token = answer.raise_for_status().json()["access_token"]
+        return self._token
+
+    @property
+    def signed_in(self) -> dict[str, str]:
+        """The header of the demo account."""
+        return {"Authorization": f"Bearer {self.token()}"}
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -49,20 +73,38 @@ class Service:
             self._arrivals.put(line.rstrip("\n"))
         self._arrivals.put(None)
 
-    def wait_line(self, pattern: str) -> str:
-        """The next line in which `pattern` is found; fails the test when the service ends without one."""
+    def wait_line(self, pattern: str, *, look_only: bool = False) -> str:
+        """The next line in which `pattern` is found; fails the test when the service ends without one.
+
+        With `look_only` the lines up to it can be found again.
+        """
         deadline = time.monotonic() + GUARD
-        while (line := self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
+        position = self._position
+        while True:
+            while position < len(self.lines):
+                position += 1
+                if re.search(pattern, self.lines[position - 1]):
+                    self._position = self._position if look_only else position
+                    return self.lines[position - 1]
+            line = self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
+            if line is None:
+                pytest.fail(f"ended without a line matching {pattern!r}:\n" + "\n".join(self.lines))
             self.lines.append(line)
-            if re.search(pattern, line):
-                return line
-        pytest.fail(f"ended without a line matching {pattern!r}:\n" + "\n".join(self.lines))
 
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=GUARD, trust_env=False)
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """GET, signed in where that is needed."""
+        return self.request("GET", path, **options)
 
-    def post(self, path: str, body: object) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=GUARD, trust_env=False)
+    def post(self, path: str, body: object = None, **options: Any) -> httpx.Response:
+        """POST with JSON, signed in where that is needed."""
+        return self.request("POST", path, json=body, **options)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Any request. Paths below `/api` and `/v1` get the demo account's token, unless `headers` has an `Authorization`."""
+        headers = dict(options.pop("headers", None) or {})
+        if path.startswith(("/api/", "/v1/")) and not path.startswith("/api/auth/") and "Authorization" not in headers:
+            headers |= self.signed_in
+        return httpx.request(method, self.url + path, headers=headers, timeout=GUARD, trust_env=False, **options)
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit status, negative for death by signal."""
@@ -87,11 +129,20 @@ class Service:
 
 
 class Launcher:
-    """Starts services and holds the ports that they get, so that nothing else takes them in between."""
+    """Starts services and holds the ports that they get, so that nothing else takes them in between.
+
+    Its services share a state directory that goes with it, and have no tools: each test says which it wants.
+    """
 
     def __init__(self) -> None:
+        self._state = tempfile.TemporaryDirectory(prefix="stack-state-", ignore_cleanup_errors=True)
         self._held: list[socket.socket] = []
         self._services: list[Service] = []
+
+    @property
+    def state(self) -> str:
+        """The state directory of its services."""
+        return self._state.name
 
     def port(self) -> int:
         """A free port. It is bound, not listened on: with SO_REUSEADDR on both sides (Linux) a service can bind it as well."""
@@ -104,12 +155,13 @@ class Launcher:
     def start(self, name: str, port: int | None = None, **environment: str) -> Service:
         """Start a service; returns once it serves."""
         service = self.spawn(name, port, **environment)
-        service.wait_line(r"\] Serving")
+        service.wait_line(r"\] Serving", look_only=True)
         return service
 
     def spawn(self, name: str, port: int | None = None, **environment: str) -> Service:
         """Start a service; returns at once."""
-        service = Service(name, environment, self.port() if port is None else port)
+        defaults = {"STACK_STATE": self.state, "MCP_SERVERS": "{}"}
+        service = Service(name, defaults | environment, self.port() if port is None else port)
         self._services.append(service)
         return service
 
@@ -118,6 +170,7 @@ class Launcher:
             service.close()
         for held in self._held:
             held.close()
+        self._state.cleanup()
 
 
 @pytest.fixture
@@ -155,11 +208,39 @@ class Trio:
         self.frontend.wait_line("backend is ok")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trio(docs_dir: Path) -> Iterator[Trio]:
-    """The whole stack, shared by the tests of a module; none of them may stop it."""
+    """The whole stack, shared by all tests; none of them may stop it."""
     launcher = Launcher()
     try:
         yield Trio(launcher, docs_dir)
+    finally:
+        launcher.close()
+
+
+class Scene:
+    """A backend before a router and a model."""
+
+    def __init__(self, launcher: Launcher, docs: Path, model: OpenAIServer) -> None:
+        port = launcher.port()
+        self.router = launcher.start("router", DOCS_DIR=str(docs), BACKEND_URL=f"http://127.0.0.1:{port}")
+        self.backend = start_backend(launcher, model, port, ROUTER_URL=self.router.url)
+        self.model = model
+        self.router.wait_line("Router ready")
+
+
+def start_backend(launcher: Launcher, model: OpenAIServer, port: int | None = None, **environment: str) -> Service:
+    """A backend that asks `model`."""
+    provider = {"name": "test", "url": model.url, "models": ["small"]}
+    return launcher.start("backend", port, LLM_PROVIDERS=json.dumps([provider]), LLM_LOCAL="off", **environment)
+
+
+@pytest.fixture(scope="session")
+def scene(docs_dir: Path) -> Iterator[Scene]:
+    """A backend before a router and a model that does as it is told; none of the tests may stop it."""
+    launcher = Launcher()
+    try:
+        with openai_server() as model:
+            yield Scene(launcher, docs_dir, model)
     finally:
         launcher.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-import httpx
 import pytest
 
 
@@ -23,7 +22,7 @@ def test_chat_goes_through_the_whole_stack(trio: Any) -> None:
 def test_one_request_id_from_page_to_router(trio: Any) -> None:
     """The id that a client gives stands in the log of all three services and in the answer."""
     headers = {"X-Request-ID": "trace-me-7"}
-    answer = httpx.post(trio.frontend.url + "/api/assistant/chat", json={"message": "hello"}, headers=headers)
+    answer = trio.frontend.post("/api/assistant/chat", {"message": "hello"}, headers=headers)
     assert answer.headers["x-request-id"] == "trace-me-7"
     for service in (trio.frontend, trio.backend, trio.router):
         service.wait_line(r'"request_id": "trace-me-7"')
@@ -32,9 +31,9 @@ def test_one_request_id_from_page_to_router(trio: Any) -> None:
 def test_a_conversation_is_forgotten_on_request(trio: Any) -> None:
     """Deleting works once, from the page's side."""
     trio.frontend.post("/api/assistant/chat", {"message": "hello", "session_id": "short-lived"})
-    path = trio.frontend.url + "/api/assistant/sessions/short-lived"
-    assert httpx.delete(path).status_code == 204
-    assert httpx.delete(path).json()["error"]["code"] == "unknown_session"
+    path = "/api/assistant/sessions/short-lived"
+    assert trio.frontend.request("DELETE", path).status_code == 204
+    assert trio.frontend.request("DELETE", path).json()["error"]["code"] == "unknown_session"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,8 @@ def test_a_conversation_is_forgotten_on_request(trio: Any) -> None:
 )
 def test_bad_input_is_refused(trio: Any, body: bytes, message: str) -> None:
     """What is no chat request is answered 422 in the common shape, naming the field."""
-    refused = httpx.post(trio.backend.url + "/api/assistant/chat", content=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    refused = trio.backend.request("POST", "/api/assistant/chat", content=body, headers=headers)
     assert refused.status_code == 422
     assert refused.json()["error"]["code"] == "invalid_request"
     assert refused.json()["error"]["message"].startswith(message)
@@ -61,18 +61,19 @@ def test_the_api_describes_itself(trio: Any) -> None:
 
 
 def test_health_names_the_components(trio: Any) -> None:
-    """The backend's health tells the router's state, the frontend's page that of all three."""
+    """The backend's health tells the router's state, the frontend's page that of all three and of what they use."""
     health = trio.backend.get("/health").json()
     assert (health["status"], health["components"]["router"]["status"]) == ("ok", "ok")
     rows = trio.frontend.get("/services").json()["services"]
-    assert [(row["name"], row["status"]) for row in rows] == [("frontend", "ok"), ("backend", "ok"), ("router", "ok")]
+    assert [(row["name"], row["status"]) for row in rows][:3] == [("frontend", "ok"), ("backend", "ok"), ("router", "ok")]
+    assert {"database", "queue"} <= {row["name"] for row in rows}
 
 
 def test_the_page_is_served_protected(trio: Any) -> None:
     """The page allows nothing from elsewhere; its files are there; nothing outside its folder is."""
     page = trio.frontend.get("/")
     assert page.headers["content-type"].startswith("text/html")
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
     assert trio.frontend.get("/static/app.js").headers["content-type"].startswith("text/javascript")
     assert trio.frontend.get("/static/%2e%2e/app.py").status_code == 404
 
@@ -100,7 +101,7 @@ def test_a_lost_backend_is_told_by_the_frontend(launcher: Any) -> None:
     frontend = launcher.start("frontend", BACKEND_URL=f"http://127.0.0.1:{launcher.port()}")
     frontend.wait_line("backend is unreachable")
     assert frontend.get("/").status_code == 200
-    refused = frontend.post("/api/assistant/chat", {"message": "hello"})
+    refused = frontend.post("/api/assistant/chat", {"message": "hello"}, headers={"Authorization": "Bearer none"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (502, "backend_unreachable")
     rows = frontend.get("/services").json()["services"]
     assert [(row["name"], row["status"]) for row in rows] == [

@@ -1,122 +1,243 @@
-"""The page in a real browser: headless Chromium, driven through WebDriver by the keyboard, as a user without a mouse would."""
+"""The page in a real browser, on the real stack under devctl."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
+from tests.cli.driver import Project
+from tests.stack.openai_server import OpenAIServer, answer, openai_server
+from tests.stack.page import Page, chromium, needs_browser
 
-# Where CI is set nothing is skipped: a missing browser is a failure there.
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER) and "CI" not in os.environ, reason="needs the packages chromium and chromium-driver"
-)
+pytestmark = needs_browser
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--window-size=1100,760",
-)
+ROOT = Path(__file__).parents[2]
 
-# Seconds until a test gives up; only a hang meets it.
-GUARD = 60
+
+class Stack:
+    """The reference stack as its manifest has it, on free ports, with a language model that does what a test tells it."""
+
+    def __init__(self, project: Project, model: OpenAIServer) -> None:
+        self.project = project
+        self.model = model
+        self.url = f"http://127.0.0.1:{self.service('frontend')['ports']['default']}"
+
+    def service(self, name: str) -> dict[str, Any]:
+        """A service as devctl sees it."""
+        services = self.project.json("status")["services"]
+        return next(service for service in services if service["name"] == name)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Shared by the tests of this module. Those that stop a part of it wait until it is back."""
+    project = Project(tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("rt") / "d")
+    shutil.copy(ROOT / "services.yaml", project.root)
+    for name in ("MCP_SERVERS", "REDIS_URL", "NATS_URL", "DATABASE_URL", "AUTH", "PUBLIC_URL"):
+        project.environment.pop(name, None)
+    with openai_server() as model:
+        project.environment |= {
+            "STACK_PYTHON": sys.executable,
+            "PYTHONPATH": str(ROOT),
+            "STACK_STATE": str(tmp_path_factory.mktemp("state")),
+            "LLM_PROVIDERS": json.dumps([{"name": "tests", "url": model.url, "models": ["echo"]}]),
+        }
+        try:
+            started = project.run("up", "-d", "--auto-ports")
+            assert started.returncode == 0, started.stderr
+            yield Stack(project, model)
+        finally:
+            project.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser; each test has a tab and a memory of its own in it."""
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    """A browser with a new, empty profile."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+def page(stack: Stack, browser: Any) -> Page:
+    """The page, not opened yet."""
+    return Page(browser, stack.url)
+
+
+def test_a_visitor_is_signed_in_and_answered_over_several_turns(page: Page) -> None:
+    """No click is needed; each answer tells intent, agent and timings; markup in a message stays text; the console stays empty."""
+    page.open()
+    assert page.text("#who") == "demo"
+    health = page.ask("Is everything healthy?")
+    assert "Everything is healthy" in health
+    assert "intent ops.health" in health
+    assert "agent ops" in health
+    assert "first words after" in health
+    assert " ms in all" in health
+    docs = page.ask("<img src=x onerror=alert(1)> what does depends_on do?")
+    assert "agent docs" in docs
+    assert "Echo: tell me a joke" in page.ask("tell me a joke")
+    assert len(page.find("#messages > .user")) == 3
+    assert not page.there("#messages img")
+    page.find("#services [data-status=ok]", 3)
+    page.read("#services-summary", "All services are well.")
+    assert page.complaints() == []
+
+
+def test_words_appear_as_they_come_and_a_reload_goes_on(stack: Stack, page: Page) -> None:
+    """What has come is shown before the rest is there. A reload in the middle keeps it, and goes on to the end, with nothing twice."""
+    page.open()
+    page.ask("Is everything healthy?")
+    stack.model.reset()
+    stack.model.will(answer("one two three four", hold_after=2))
+    page.press("count to four", Keys.ENTER)
+    page.read("#messages > [data-state=streaming]", "one two")
+    page.driver.refresh()
+    page.read("#messages > [data-state=streaming]", "one two")
+    stack.model.release()
+    page.until(lambda: len(page.answers()) == 2, "the end of the answer")
+    assert page.answers()[1].find_element(By.CSS_SELECTOR, ".text").text == "one two three four"
+    assert "agent chat" in page.answers()[1].text
+    assert "Everything is healthy" in page.answers()[0].text
+    assert len(page.find("#messages > .user")) == 2
+
+
+def test_an_answer_can_be_stopped(stack: Stack, page: Page) -> None:
+    """The button ends it, what was said stays, and the next message can be sent."""
+    page.open()
+    stack.model.reset()
+    stack.model.will(answer("a very long story", hold_after=2))
+    page.press("tell me a very long story", Keys.ENTER)
+    page.read("#messages > [data-state=streaming]", "a very")
+    page.press(Keys.TAB)
+    assert not page.value("stop", "hidden")
+    page.focus("stop")
+    page.press(Keys.ENTER)
+    page.read("#messages > [data-state=broken]", "The answer was stopped.")
+    stack.model.release()
+    assert "Everything is healthy" in page.ask("Is everything healthy?")
+
+
+def test_a_new_conversation_begins_empty(page: Page) -> None:
+    """The button empties the page, and the assistant begins with a new history."""
+    page.open()
+    page.ask("Is everything healthy?")
+    page.driver.find_element(By.ID, "new").send_keys(Keys.ENTER)
+    page.focus("message")
+    assert not page.there("#messages > li")
+    page.driver.refresh()
+    page.focus("message")
+    assert not page.there("#messages > li")
+
+
+def test_accounts_by_keyboard_alone(page: Page) -> None:
+    """Sign out, mistakes told in place, a new account, and nothing left of the conversation that another one had."""
+    page.open()
+    page.ask("Is everything healthy?")
+    page.driver.find_element(By.ID, "sign-out").send_keys(Keys.ENTER)
+    page.focus("account-name")
+    page.press(Keys.ENTER)
+    page.read("#sign-in-problem", "Give a name and a password.")
+    page.press("ada", Keys.TAB, "not the password", Keys.ENTER)
+    page.read("#sign-in-problem", "do not belong together")
+    page.focus("password")
+    page.press("correct horse battery", Keys.TAB, Keys.TAB)
+    page.focus("register")
+    page.press(Keys.ENTER)
+    page.focus("message")
+    assert page.text("#who") == "ada"
+    assert not page.there("#messages > li")
+    page.driver.refresh()
+    page.focus("message")
+    assert page.text("#who") == "ada"
+    assert "Everything is healthy" in page.ask("Is everything healthy?")
+
+
+def test_a_killed_service_shows_and_its_return(stack: Stack, page: Page) -> None:
+    """The panel tells that the router is gone, and devctl's restart of it; the conversation goes on without a reload."""
+    page.open()
+    page.ask("Is everything healthy?")
+    os.kill(stack.service("router")["pid"], signal.SIGKILL)
+    page.find("#services [data-service=router]:not([data-status=ok])")
+    page.read("#services-summary", "router is")
+    page.read("#services-summary", "All services are well.")
+    assert "agent docs" in page.ask("what does depends_on do?")
+
+
+def test_a_message_is_given_back_while_the_backend_is_away(stack: Stack, page: Page) -> None:
+    """Nothing typed is lost: it stays in the field, and goes through when the backend is back."""
+    page.open()
+    assert stack.project.run("stop", "backend").returncode == 0
     try:
-        yield driver
+        page.find("#services [data-service=backend][data-status=unreachable]")
+        page.press("Is everything healthy?", Keys.ENTER)
+        page.read("#problem", "There is no connection")
+        assert page.value("message", "value") == "Is everything healthy?"
     finally:
-        driver.quit()
+        assert stack.project.run("start", "backend", "frontend").returncode == 0
+    page.until(lambda: page.value("connection", "dataset.state") == "open", "the connection")
+    assert "Everything is healthy" in page.ask("")
 
 
-def wait(browser: Any, selector: str, count: int = 1) -> list[Any]:
-    """The elements that `selector` matches, once there are `count` of them."""
-
-    def enough(driver: Any) -> list[Any] | Literal[False]:
-        found: list[Any] = driver.find_elements(By.CSS_SELECTOR, selector)
-        return found if len(found) >= count else False
-
-    found: list[Any] = WebDriverWait(browser, GUARD).until(enough, f"{count} of {selector}")
-    return found
-
-
-def test_a_message_is_typed_and_answered(trio: Any, browser: Any, tmp_path: Path) -> None:
-    """The field has the focus; Enter sends; the answer comes with intent, agent and timings; all services are shown as well."""
-    browser.get(trio.frontend.url)
-    wait(browser, "#services [data-status=ok]", 3)
-    browser.switch_to.active_element.send_keys("Is everything healthy?", Keys.ENTER)
-    wait(browser, "#messages li.assistant")
-    browser.switch_to.active_element.send_keys("<img src=x onerror=alert(1)> what does depends_on do?", Keys.ENTER)
-    answers = wait(browser, "#messages li.assistant", 2)
-    assert "Router and backend are healthy." in answers[0].text
-    assert "intent ops.health" in answers[0].text
-    assert "agent ops" in answers[0].text
-    assert " ms in all" in answers[0].text
-    assert "From docs/guide.md > Guide > Keys" in answers[1].text
-    assert not browser.find_elements(By.CSS_SELECTOR, "#messages img")
-    assert browser.find_element(By.CSS_SELECTOR, "#services-summary").text == "All services are well."
-    browser.save_screenshot(str(tmp_path / "chat.png"))
-    assert [entry["message"] for entry in browser.get_log("browser")] == []
+def test_a_tool_waits_for_a_yes(stack: Stack, page: Page) -> None:
+    """The dialog has the focus on the harmless answer; Escape is a no, and only a yes restarts the service."""
+    page.open()
+    before = stack.service("router")["pid"]
+    page.ask("restart router")
+    page.focus("deny")
+    assert "restart" in page.text("#confirm-title")
+    assert "router" in page.text("#confirm-arguments")
+    page.press(Keys.ESCAPE)
+    page.find("#messages > .note")
+    assert not page.there("dialog[open]")
+    assert stack.service("router")["pid"] == before
+    page.ask("restart router")
+    page.focus("deny")
+    page.press(Keys.TAB, Keys.ENTER)
+    page.find("#messages > .note", 2)
+    page.until(lambda: stack.service("router")["pid"] not in (None, before), "another router")
+    page.read("#services-summary", "All services are well.")
 
 
-def test_a_new_conversation_begins_empty(trio: Any, browser: Any) -> None:
-    """The button empties the page, and the router begins with a new history."""
-    browser.get(trio.frontend.url)
-    browser.switch_to.active_element.send_keys("hello", Keys.ENTER)
-    wait(browser, "#messages li.assistant")
-    before = browser.execute_script("return sessionStorage.getItem('session')")
-    browser.find_element(By.ID, "new").click()
-    assert not browser.find_elements(By.CSS_SELECTOR, "#messages li")
-    browser.switch_to.active_element.send_keys("hello again", Keys.ENTER)
-    wait(browser, "#messages li.assistant")
-    assert browser.execute_script("return sessionStorage.getItem('session')") != before
-
-
-def test_failures_are_shown_and_the_message_given_back(launcher: Any, browser: Any) -> None:
-    """Without a backend the page says what is wrong, and the message stands in the field again."""
-    frontend = launcher.start("frontend", BACKEND_URL=f"http://127.0.0.1:{launcher.port()}")
-    browser.get(frontend.url)
-    wait(browser, "#services [data-service=backend][data-status=unreachable]")
-    browser.switch_to.active_element.send_keys("hello", Keys.ENTER)
-    problem = wait(browser, "#problem:not([hidden])")[0]
-    assert problem.text.startswith("The backend cannot be reached.")
-    assert browser.find_element(By.ID, "message").get_property("value") == "hello"
-
-
-def test_the_theme_is_remembered(trio: Any, browser: Any, tmp_path: Path) -> None:
-    """The button turns the page dark, and a reload keeps it so."""
-    browser.get(trio.frontend.url)
+def test_the_theme_follows_the_system_until_one_is_chosen(page: Page) -> None:
+    """Dark where the system is dark; a choice wins, and a reload keeps it. Text stays readable in both."""
+    page.open()
     background = "return getComputedStyle(document.body).backgroundColor"
-    light = browser.execute_script(background)
-    browser.find_element(By.ID, "theme").click()
-    dark = browser.execute_script(background)
-    assert dark != light
-    browser.refresh()
-    assert browser.execute_script(background) == dark
-    wait(browser, "#services [data-status=ok]", 3)
-    browser.save_screenshot(str(tmp_path / "dark.png"))
+
+    def system(theme: str) -> str:
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        return str(page.driver.execute_script(background))
+
+    light, dark = system("light"), system("dark")
+    assert light != dark
+    page.driver.find_element(By.ID, "theme").send_keys("Light")
+    assert page.driver.execute_script(background) == light
+    page.driver.refresh()
+    assert page.driver.execute_script(background) == light
+    assert page.value("theme", "value") == "light"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_a_telephone(page: Page, theme: str) -> None:
+    """At 360 pixels nothing is cut off or needs scrolling sideways, and the field stays in view."""
+    page.driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+    )
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+    page.open()
+    page.ask("what are the keys of a healthcheck?")
+    widths = page.driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert widths[0] <= widths[1]
+    bottom = page.driver.execute_script("return document.querySelector('#message').getBoundingClientRect().bottom")
+    assert bottom <= 640
+    assert page.text("#services-short") == "all well"

@@ -19,7 +19,10 @@ def agent(docs_dir: Path) -> DocsAgent:
 
 
 def ask(agent: DocsAgent, message: str, *history: Turn) -> str:
-    return asyncio.run(agent.answer(Question(message, "docs", history)))
+    async def reply() -> str:
+        return "".join([text async for text in agent.stream(Question(message, "docs", history))])
+
+    return asyncio.run(reply())
 
 
 def test_a_passage_knows_its_headings() -> None:

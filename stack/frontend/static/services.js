@@ -1,11 +1,13 @@
-// The live state of the services.
+// The live state of the services, from a stream that the page's own server sends.
 
-import { services } from "./api.js";
-
-const INTERVAL_MS = 2000;
-
+const panel = document.querySelector("#services-panel");
 const list = document.querySelector("#services");
+const parts = document.querySelector("#components");
 const summary = document.querySelector("#services-summary");
+const short = document.querySelector("#services-short");
+
+// Milliseconds of silence after which the stream counts as dead. The server sends every five seconds.
+const SILENCE_MS = 12_000;
 
 // A glyph and a word beside the colour, for those who do not see it.
 const MOODS = {
@@ -15,7 +17,9 @@ const MOODS = {
   unknown: ["fair", "○"],
 };
 
-let shown = "";
+let latest = [];
+let source = null;
+let silence = 0;
 
 function row({ name, status, detail }) {
   const [mood, glyph] = MOODS[status] ?? ["bad", "✕"];
@@ -34,32 +38,67 @@ function row({ name, status, detail }) {
   return entry;
 }
 
+// Written only when it changes: it is read aloud each time.
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 function show(rows) {
-  list.replaceChildren(...rows.map(row));
+  latest = rows;
+  list.replaceChildren(...rows.filter(({ kind }) => kind !== "component").map(row));
+  parts.replaceChildren(...rows.filter(({ kind }) => kind === "component").map(row));
+  parts.parentElement.hidden = !parts.childElementCount;
   const troubled = rows.filter(({ status }) => status !== "ok").map(({ name, status }) => `${name} is ${status}`);
-  const text = troubled.length ? `${troubled.join(", ")}.` : "All services are well.";
-  // Written only when it changes: it is read aloud each time.
-  if (text !== shown) summary.textContent = shown = text;
+  write(summary, troubled.length ? `${troubled.join(", ")}.` : "All services are well.");
+  write(short, troubled.length ? `${troubled.length} not well` : "all well");
+  short.dataset.mood = troubled.length ? "bad" : "good";
 }
 
-async function look() {
-  try {
-    show((await services(INTERVAL_MS)).services);
-  } catch (error) {
-    show(["frontend", "backend", "router"].map((name, place) => (
-      place ? { name, status: "unknown", detail: "" } : { name, status: "unreachable", detail: error.message }
-    )));
-  }
+// What was last seen, of which nothing is known now.
+function lost() {
+  const known = latest.length ? latest : ["frontend", "backend", "router"].map((name) => ({ name, kind: "service" }));
+  show(known.map(({ name, kind }) => (
+    name === "frontend"
+      ? { name, kind, status: "unreachable", detail: "The page's server does not answer." }
+      : { name, kind, status: "unknown", detail: "" }
+  )));
 }
 
-export async function start() {
-  for (;;) {
-    // A page in the background asks nothing until it is looked at again.
-    if (document.hidden) {
-      await new Promise((resume) => document.addEventListener("visibilitychange", resume, { once: true }));
-      continue;
-    }
-    await look();
-    await new Promise((resume) => setTimeout(resume, INTERVAL_MS));
-  }
+function open() {
+  close();
+  source = new EventSource("/services/events");
+  source.addEventListener("services", ({ data }) => {
+    show(JSON.parse(data).services);
+    listen();
+  });
+  source.addEventListener("error", () => {
+    lost();
+    // A browser gives up for good when the answer is no stream, as from a server that is only half there.
+    if (source?.readyState === EventSource.CLOSED) setTimeout(() => source && open(), 1000);
+  });
+  listen();
+}
+
+function listen() {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    lost();
+    open();
+  }, SILENCE_MS);
+}
+
+function close() {
+  clearTimeout(silence);
+  source?.close();
+  source = null;
+}
+
+export function start() {
+  // On a narrow screen the conversation comes first; the summary in the panel's title says enough.
+  panel.open = !matchMedia("(max-width: 48rem)").matches;
+  // A page in the background asks nothing until it is looked at again.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", ({ persisted }) => persisted && open());
+  if (!document.hidden) open();
 }

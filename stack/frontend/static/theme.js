@@ -1,23 +1,19 @@
-// Light or dark: as the system has it, until the button says otherwise.
+// Light or dark: as the system has it, or as chosen here.
 
 const root = document.documentElement;
-const button = document.querySelector("#theme");
-const system = matchMedia("(prefers-color-scheme: dark)");
+const choice = document.querySelector("#theme");
 
-const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
-
-function label() {
-  button.textContent = dark() ? "Light theme" : "Dark theme";
+function apply(theme) {
+  if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+  else delete root.dataset.theme;
 }
 
 export function start() {
   const chosen = localStorage.getItem("theme");
-  if (chosen === "light" || chosen === "dark") root.dataset.theme = chosen;
-  label();
-  system.addEventListener("change", label);
-  button.addEventListener("click", () => {
-    root.dataset.theme = dark() ? "light" : "dark";
-    localStorage.setItem("theme", root.dataset.theme);
-    label();
+  choice.value = chosen === "light" || chosen === "dark" ? chosen : "auto";
+  apply(choice.value);
+  choice.addEventListener("change", () => {
+    localStorage.setItem("theme", choice.value);
+    apply(choice.value);
   });
 }

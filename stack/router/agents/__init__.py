@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,11 +17,15 @@ class Question:
         message: what the user wrote.
         intent: what it was taken for, such as `ops.health`.
         history: what was said before, oldest first.
+        summary: of what was said before that; empty while the conversation is short.
+        session_id: names the conversation.
     """
 
     message: str
     intent: str
     history: tuple[Turn, ...] = ()
+    summary: str = ""
+    session_id: str = ""
 
 
 class Agent(Protocol):
@@ -28,5 +33,9 @@ class Agent(Protocol):
 
     name: str
 
-    async def answer(self, question: Question) -> str:
-        """The reply, as plain text with Markdown's conventions."""
+    def stream(self, question: Question) -> AsyncGenerator[str, None]:
+        """The reply, piece by piece as it comes: plain text with Markdown's conventions.
+
+        Raises:
+            ApiError: there is no reply, and this is what to say.
+        """

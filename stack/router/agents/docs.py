@@ -6,7 +6,7 @@ Retrieval by TF-IDF: passages and question as weighted words, the nearest passag
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from stack.router.agents import Question
@@ -55,7 +55,10 @@ class DocsAgent:
             self._vectorizer = TfidfVectorizer(analyzer=terms, sublinear_tf=True)
             self._index = self._vectorizer.fit_transform(texts)
 
-    async def answer(self, question: Question) -> str:
+    async def stream(self, question: Question) -> AsyncGenerator[str, None]:
+        yield self._answer(question)
+
+    def _answer(self, question: Question) -> str:
         if self._vectorizer is None:
             return "I found no documentation to search: neither README.md nor docs/ has any text where the router looks."
         found = self._nearest(question.message) or self._nearest(_in_context(question))

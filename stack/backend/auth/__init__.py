@@ -1,0 +1,1 @@
+"""Who is asking: accounts, tokens, active sessions, and the guard in front of the protected routes."""

@@ -1,0 +1,1 @@
+"""What outlives the process: tables, how they came about, and the way to them."""

@@ -1,0 +1,52 @@
+"""Conversations with a model directly, without the router: the mode `direct` of a WebSocket."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from stack.backend.llm.provider import Message
+from stack.backend.orchestrator import AskRequest, Delta, Done, Orchestrator
+from stack.backend.ws.answering import Source
+
+# Conversations whose last messages are remembered, and how many of each. Beyond it the oldest are forgotten.
+_CONVERSATIONS = 500
+_MESSAGES = 20
+
+
+def source(orchestrator: Orchestrator) -> Source:
+    """Answers from the chain of models, in the form of the router's."""
+    histories: OrderedDict[str, tuple[Message, ...]] = OrderedDict()
+
+    async def stream(key: str, session_id: str, message: str) -> AsyncIterator[dict[str, Any]]:
+        began = time.perf_counter()
+        history = (*histories.get(key, ()), Message("user", message))
+        yield {"type": "routed", "intent": "chat.direct", "confidence": 1.0, "agent": "model"}
+        async with aclosing(orchestrator.stream(AskRequest(history))) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Delta():
+                        yield {"type": "chunk", "text": piece.text}
+                    case Done():
+                        history = (*history, Message("assistant", piece.answer.text))[-_MESSAGES:]
+                        histories[key] = history
+                        histories.move_to_end(key)
+                        while len(histories) > _CONVERSATIONS:
+                            histories.popitem(last=False)
+                        took = round((time.perf_counter() - began) * 1000, 2)
+                        yield {
+                            "type": "end",
+                            "intent": "chat.direct",
+                            "confidence": 1.0,
+                            "agent": "model",
+                            "reply": piece.answer.text,
+                            "history_length": len(history),
+                            "model": piece.answer.model,
+                            "cached": piece.answer.cached,
+                            "timings": {"classify_ms": 0.0, "agent_ms": took, "total_ms": took},
+                        }
+
+    return stream

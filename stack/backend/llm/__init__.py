@@ -1,0 +1,1 @@
+"""Language models: one interface, providers behind it, and the chain that copes when they fail."""

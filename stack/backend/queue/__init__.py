@@ -1,0 +1,1 @@
+"""Questions answered later: accepted at once, kept in the database, worked ten at a time, through NATS or in this process."""

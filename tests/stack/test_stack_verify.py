@@ -1,0 +1,45 @@
+"""The whole stack under devctl, proved from outside, with nothing beside and with real servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stack.servers import program
+
+PROJECT = Path(__file__).parents[2]
+
+
+def verify(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m stack.verify`."""
+    return subprocess.run(
+        [sys.executable, "-m", "stack.verify", *arguments],
+        cwd=PROJECT,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+
+
+@pytest.mark.parametrize("profile", ["", "full"], ids=["embedded", "full"])
+def test_everything_is_proved(profile: str) -> None:
+    """Start, sign-in, conversation, streams, cache, jobs, tools, kills and the end: every step holds."""
+    for server in ("redis-server", "nats-server", "prometheus") if profile else ():
+        program(server)
+    done = verify(*(["--profile", profile] if profile else []))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("proved in")
+
+
+def test_what_does_not_hold_is_told() -> None:
+    """A stack that cannot start is a failed step with devctl's own words, and exit status 1."""
+    done = verify("--profile", "full", PATH="/nowhere")
+    assert done.returncode == 1
+    assert done.stdout.startswith("✗ everything becomes ready: ")
+    assert "redis-server" in done.stdout
