@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from benchmarks import capture, chain, commands, dashboard, gate, idle, peers, report, scale, teardown
+from benchmarks import capture, chain, commands, dashboard, gate, idle, peers, report, scale, stack, teardown
 
 ALL = {
     "gate": gate.measure,
@@ -17,6 +17,7 @@ ALL = {
     "commands": commands.measure,
     "scale": scale.measure,
     "dashboard": dashboard.measure,
+    "stack": stack.measure,
 }
 
 

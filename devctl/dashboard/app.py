@@ -173,8 +173,9 @@ class Dashboard(App[int]):
 
     def _repaint(self) -> None:
         """Paints everything: somebody else has had the terminal (Ctrl-Z, an editor)."""
-        for widget in self.screen.walk_children():
-            widget.refresh()
+        for screen in self.screen_stack[-1:]:  # none is left when the timer after a resize meets the application's end
+            for widget in screen.walk_children():
+                widget.refresh()
 
     def _tick(self) -> None:
         self._draw_banner()

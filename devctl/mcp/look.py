@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -151,14 +152,18 @@ def events(place: Place, services: Sequence[str], after: int, tail: int) -> Even
     return Events(summary=summary, events=shown, truncated=len(past) > len(shown))
 
 
-def wait(place: Place, services: Sequence[str], condition: str, timeout: float) -> Waited:
-    """Blocks until the condition holds for all, can no longer hold for one, or `timeout` seconds are over."""
+def wait(place: Place, services: Sequence[str], condition: str, timeout: float, given_up: threading.Event) -> Waited:
+    """Blocks until the condition holds for all, can no longer hold for one, or `timeout` seconds are over.
+
+    Args:
+        given_up: once set, nobody wants the answer any more, and some seconds later it ends.
+    """
     client = place.client()
     began = time.monotonic()
     try:
         for left in _rounds(timeout):
             answer = client.wait(services, condition, left)
-            if not answer["timed_out"]:
+            if not answer["timed_out"] or given_up.is_set():
                 break
     except NotRunning as error:
         raise place.not_running() from error

@@ -44,6 +44,9 @@ INSTRUCTIONS = (
     "Starting the whole stack is the user's: `devctl up`."
 )
 
+# Calls at once, each with a thread; further ones wait their turn. An agent makes a handful.
+AT_ONCE = 32
+
 _LOOKS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _STOPS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
@@ -98,10 +101,11 @@ class _Tools:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def status(self, services: Some = ()) -> StackReport:
         """The stack's services: state and why, health, ports and URL, restarts, CPU and memory. Also when nothing runs."""
-        return await _answer(lambda: look.status(self._place, services))
+        return await self._answer(lambda: look.status(self._place, services))
 
     async def logs(
         self,
@@ -118,11 +122,11 @@ class _Tools:
         tail: Annotated[int, Field(ge=1, le=MAX_LINES, description="Only the last so many of the lines that match")] = 100,
     ) -> Lines:
         """What services wrote, merged by time, oldest first: of the run that goes on, else of the last one."""
-        return await _answer(lambda: look.logs(self._place, services, search, level, stream, since, tail))
+        return await self._answer(lambda: look.logs(self._place, services, search, level, stream, since, tail))
 
     async def why(self, services: Unwell = ()) -> Reasons:
         """Why services are not ready: one causal sentence each, and its evidence (checks, exit status, ports, last lines)."""
-        return await _answer(lambda: look.why(self._place, services))
+        return await self._answer(lambda: look.why(self._place, services))
 
     async def events(
         self,
@@ -131,7 +135,7 @@ class _Tools:
         tail: Annotated[int, Field(ge=1, le=MAX_LINES, description="Only the last so many of them")] = 100,
     ) -> Events:
         """What happened in this run, else in the last one: starts, exits, restarts, failing checks."""
-        return await _answer(lambda: look.events(self._place, services, after, tail))
+        return await self._answer(lambda: look.events(self._place, services, after, tail))
 
     async def wait(
         self,
@@ -140,11 +144,15 @@ class _Tools:
         timeout: Annotated[float, Field(ge=0, le=MAX_WAIT, description="Seconds")] = 25,
     ) -> Waited:
         """Waits until services are ready (or stopped, unhealthy, completed)."""
-        return await _answer(lambda: look.wait(self._place, services, condition, timeout))
+        given_up = threading.Event()
+        try:
+            return await self._answer(lambda: look.wait(self._place, services, condition, timeout, given_up))
+        finally:
+            given_up.set()
 
     async def check(self) -> Checked:
         """Validates the manifest, services.yaml, and says what is wrong and where."""
-        return await _answer(lambda: look.check(self._place))
+        return await self._answer(lambda: look.check(self._place))
 
     async def start(
         self,
@@ -176,11 +184,19 @@ class _Tools:
             summary = ", ".join(f"{item.name} is {item.state}" for item in items) or "nothing changed"
             return Changed(summary=summary, services=items)
 
-        return await _answer(operate)
+        return await self._answer(operate)
+
+    async def _answer(self, work: Callable[[], T]) -> T:
+        """What `work` returns; an error of devctl's becomes the tool's, in the same words."""
+        try:
+            async with self._turns:
+                return await _in_thread(work)
+        except DevctlError as error:
+            raise ToolError(f"{error.what}. To mend it: {error.mend}" if error.mend else error.what) from error
 
 
-async def _answer(work: Callable[[], T]) -> T:
-    """What `work` returns; an error of devctl's becomes the tool's, in the same words.
+async def _in_thread(work: Callable[[], T]) -> T:
+    """What `work` returns or raises.
 
     It runs in a daemon thread: neither a caller that gives up nor the end of the server waits for a grace period.
     """
@@ -205,7 +221,4 @@ async def _answer(work: Callable[[], T]) -> T:
             loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=run, daemon=True, name="tool").start()
-    try:
-        return await future
-    except DevctlError as error:
-        raise ToolError(f"{error.what}. To mend it: {error.mend}" if error.mend else error.what) from error
+    return await future

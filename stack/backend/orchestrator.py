@@ -107,6 +107,8 @@ class Orchestrator:
 
     async def _pieces(self, request: AskRequest, *, whole: bool) -> AsyncGenerator[Delta | Done, None]:
         began = time.perf_counter()
+        if request.task not in TASKS:
+            raise ApiError(422, "unknown_task", f"There is no such task; there are {', '.join(TASKS)}.")
         request = _with_instruction(request)
         # Before the cache, so that an unknown model is one whether or not somebody once had it.
         links = self._chain.links_for(request.task, request.model)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from stack.common.log import Log
 from stack.common.settings import SettingError
@@ -25,13 +24,19 @@ log = Log("stack.redis")
 T = TypeVar("T")
 
 TIMEOUT = 0.5
-"""Seconds for one use of Redis, its wait for a free connection included. A healthy one near by answers in under a millisecond."""
+"""Seconds for one use of Redis. A healthy one near by answers in under a millisecond."""
 
 INTERVAL = 1.0
 """Seconds between two looks. As often as devctl looks at a service."""
 
-# A service's requests in flight share them. Each costs Redis a few kilobytes, and more than this waits its turn.
-_CONNECTIONS = 16
+# Uses at the same time; further ones wait for their turn. Redis answers one after the other anyway.
+_AT_ONCE = 16
+
+# Seconds by which a timer may be late before it is this process that is slow, and not Redis.
+_LATE = 0.05
+
+# How often a use that timed out in a slow process gets TIMEOUT once more. A Redis that hangs is still found in two seconds.
+_EXTENSIONS = 3
 
 
 class RedisGone(Exception):
@@ -63,6 +68,9 @@ class RedisLink:
         self._watcher: asyncio.Task[None] | None = None
         self._reason = "not connected yet"
         self._client: Redis | None = _client(url) if url else None
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        # Set by a use that had no answer, for a look at once.
+        self._doubted = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<RedisLink is {self.state()['detail']}>"
@@ -100,25 +108,31 @@ class RedisLink:
         self._listeners.append(listener)
 
     async def call(self, use: Callable[[Redis], Awaitable[T]]) -> T:
-        """What `use(client)` returns, within TIMEOUT. Answers come as bytes.
+        """What `use(client)` returns, within TIMEOUT from its turn. Answers come as bytes.
 
         It may have happened although it failed: the answer can get lost on the way. So let `use` do what can be done twice.
 
         Raises:
             RedisGone: at once while Redis is known to be away, and when it fails in between.
         """
+        self._refuse_without()
+        async with self._turns:
+            # It may have been lost while this one waited.
+            return await self._use(self._refuse_without(), use)
+
+    def _refuse_without(self) -> Redis:
         if self._client is None or not self.available:
             raise RedisGone(self._reason if self.configured else "no Redis is configured")
-        return await self._use(self._client, use)
+        return self._client
 
     async def _use(self, client: Redis, use: Callable[[Redis], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with _patience():
                 return await use(client)
-        except (TimeoutError, RedisTimeoutError) as error:
-            reason = f"no answer within {TIMEOUT:g} s"
-            await self._changed(False, reason)
-            raise RedisGone(reason) from error
+        except TimeoutError as error:
+            # One slow answer is no loss. The watch finds out.
+            self._doubted.set()
+            raise RedisGone(f"no answer within {TIMEOUT:g} s") from error
         except (RedisConnectionError, OSError) as error:
             reason = _words(error)
             await self._changed(False, reason)
@@ -132,6 +146,8 @@ class RedisLink:
         try:
             await self._use(self._client, lambda client: client.ping())
         except RedisGone as error:
+            if isinstance(error.__cause__, TimeoutError):
+                await self._changed(False, str(error))
             self._reason = str(error)
             return False
         await self._changed(True, "")
@@ -139,8 +155,11 @@ class RedisLink:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._doubted.wait()
             await self._look()
+            self._doubted.clear()
 
     async def _changed(self, available: bool, reason: str) -> None:
         self._reason = reason
@@ -159,14 +178,45 @@ class RedisLink:
                 await self._client.connection_pool.disconnect(inuse_connections=False)
 
 
+@contextlib.asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """A timeout after TIMEOUT seconds, as `asyncio.timeout`, but longer when it is this process that had no time.
+
+    After half a second of other work the answer may be there unread, and Redis would be taken for lost whenever a service is busy.
+    """
+    loop = asyncio.get_running_loop()
+    extensions = _EXTENSIONS
+    timer: asyncio.TimerHandle | None = None
+
+    def arm() -> None:
+        nonlocal timer
+        due = loop.time() + TIMEOUT
+        timer = loop.call_at(due, check, due)
+
+    def check(due: float) -> None:
+        nonlocal extensions
+        if loop.time() - due > _LATE and extensions:
+            extensions -= 1
+            arm()
+        else:
+            timeout.reschedule(loop.time())
+
+    async with asyncio.timeout(None) as timeout:
+        arm()
+        try:
+            yield
+        finally:
+            assert timer is not None
+            timer.cancel()
+
+
 def _client(url: str) -> Redis:
     try:
-        pool = BlockingConnectionPool.from_url(
+        return Redis.from_url(
             url,
-            max_connections=_CONNECTIONS,
-            timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
+            # `_patience` is the only timeout.
+            socket_timeout=None,
+            socket_connect_timeout=None,
             # Whoever asks has something else to turn to: that beats waiting for a second try.
             retry=Retry(NoBackoff(), 0),
             # The older protocol: the newer one adds a round trip to each connection and gives us nothing.
@@ -175,7 +225,6 @@ def _client(url: str) -> Redis:
     except ValueError as error:
         # Without the value: it may hold a password.
         raise SettingError("REDIS_URL: give an address such as redis://127.0.0.1:6379/0") from error
-    return Redis.from_pool(pool)
 
 
 def _words(error: Exception) -> str:

@@ -32,6 +32,9 @@ DURATION = 300.0
 QUEUE = 20
 """Messages of one conversation that may wait for their turn. People send one; a program that sends more is told so."""
 
+# In one round of the event loop, which they keep for some milliseconds each.
+_CLASSIFY_AT_ONCE = 4
+
 _CUT_OFF = "\n\n[The reply is cut off here: it is too long.]"
 
 
@@ -63,6 +66,7 @@ class Engine:
         self._sessions = sessions
         # The messages of one conversation are answered one after the other, or two at once would each save without the other.
         self._turns: WeakValueDictionary[str, _Turns] = WeakValueDictionary()
+        self._classifying = asyncio.Semaphore(_CLASSIFY_AT_ONCE)
         # The waits for agents' next pieces, to be ended when the service ends.
         self._waits: set[asyncio.Timeout] = set()
         self._ending = False
@@ -86,9 +90,12 @@ class Engine:
         """
         async with self._turn(session_id):
             session = await self._sessions.load(session_id) or Session(session_id)
-            began = time.perf_counter()
-            intent = self._classifier.classify(message)
-            classified = time.perf_counter()
+            async with self._classifying:
+                began = time.perf_counter()
+                intent = self._classifier.classify(message)
+                classified = time.perf_counter()
+                # Others get their turn: many classifications in a row would keep everything else waiting.
+                await asyncio.sleep(0)
             CLASSIFY_SECONDS.observe(classified - began)
             yield intent
             question = Question(message, intent.name, session.history, as_text(session.summary), session_id)

@@ -149,7 +149,7 @@ class SwitchingSessionStore:
             del self._unwritten[next(iter(self._unwritten))]
         if self._link.available:
             if not self._refused:
-                log.warning("Redis refuses to keep conversations; memory does meanwhile", reason=str(error))
+                log.warning("Redis did not keep a conversation; memory does meanwhile", reason=str(error))
             self._refused = True
             self._due.set()
 

@@ -19,6 +19,9 @@ class Visitor:
     Args:
         url: the frontend's address.
 
+    Attributes:
+        token: the access token, for other ways in.
+
     Raises:
         Unproven: they cannot sign in.
     """
@@ -26,8 +29,8 @@ class Visitor:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client = httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False, headers={"X-Requested-With": "page"})
-        self._token = str(self._json(self._client.post("/api/auth/demo", json={}))["access_token"])
-        self._client.headers["Authorization"] = f"Bearer {self._token}"
+        self.token = str(self._json(self._client.post("/api/auth/demo", json={}))["access_token"])
+        self._client.headers["Authorization"] = f"Bearer {self.token}"
 
     def close(self) -> None:
         """Give the connections back."""
@@ -60,7 +63,7 @@ class Visitor:
         chunks: list[str] = []
         deadline = time.monotonic() + PATIENCE
         with connect(address, open_timeout=PATIENCE, close_timeout=PATIENCE) as socket:
-            socket.send(json.dumps({"type": "auth", "token": self._token}))
+            socket.send(json.dumps({"type": "auth", "token": self.token}))
             socket.send(json.dumps({"type": "message", "text": message}))
             while True:
                 received = json.loads(socket.recv(max(0.0, deadline - time.monotonic())))

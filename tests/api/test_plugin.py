@@ -39,12 +39,16 @@ class Run:
         self._pytester = pytester
         self.path = pytester.path
 
-    def __call__(self, module: str, *options: str) -> pytest.RunResult:
+    def __call__(self, module: str, *options: str, autoload: bool = False) -> pytest.RunResult:
+        """Other plugins stay out without `autoload`: importing them is most of what these short runs take."""
         self._pytester.makepyfile(test_it=module)
         # The package's entry point loads the plugin by itself, where devctl is installed with it.
-        installed = any(entry.name == "devctl" for entry in entry_points(group="pytest11"))
-        plugin = () if installed else ("-p", "devctl.testing.plugin")
-        return self._pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", *options)
+        autoload = autoload and any(entry.name == "devctl" for entry in entry_points(group="pytest11"))
+        plugin = () if autoload else ("-p", "devctl.testing.plugin")
+        with pytest.MonkeyPatch.context() as patch:
+            if not autoload:
+                patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            return self._pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", *options)
 
 
 def test_stack_is_given_and_shared(run: Run, runtime: Path) -> None:
@@ -60,7 +64,8 @@ def test_stack_is_given_and_shared(run: Run, runtime: Path) -> None:
             seen.append(devctl_stack["web"].status.pid)
         def test_two(devctl_stack):
             assert seen == [devctl_stack["web"].status.pid]
-        """
+        """,
+        autoload=True,
     )
     result.assert_outcomes(passed=2)
     assert [path for path in runtime.rglob("*") if path.is_socket()] == []

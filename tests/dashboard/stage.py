@@ -31,8 +31,8 @@ print("Traceback (most recent call last):\n  File \"%s\", line 2, in <module>\n 
 print("needle in the log", flush=True)
 print("a long line " + "x" * 300, flush=True)
 for number in range(10**9):
-    time.sleep(0.05)
     print("line", number, flush=True)
+    time.sleep(0 if number < 80 else 0.2)  # some pages at once; then slowly, as each line is painted
 """
 
 MANIFEST = """

@@ -19,10 +19,10 @@ from tests.cli.driver import DEVCTL, HANG, Project, free_port
 WEB = """
 import http.server, os, sys
 print("INFO starting [v1.0] (a+)+b", flush=True)
-print("ERROR first trouble", file=sys.stderr, flush=True)
-print("    with a detail", file=sys.stderr, flush=True)
+print("ERROR first trouble\\n    with a detail", file=sys.stderr, flush=True)
 print("WARN second trouble", flush=True)
 print("INFO " + "x" * 5000, flush=True)
+http.server.SimpleHTTPRequestHandler.log_message = lambda *_: None
 server = http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), http.server.SimpleHTTPRequestHandler)
 print("INFO serving", flush=True)
 server.serve_forever()

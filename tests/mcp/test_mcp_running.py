@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.cli.driver import Project
@@ -75,8 +77,8 @@ def test_logs_say_what_they_leave_out(agent: Agent) -> None:
     """Of more lines than asked for the newest come, and `truncated` says so; all of them are not truncated."""
     answer = agent.ask("logs", services=["broken"], tail=1)
     assert answer["truncated"] is False
-    answer = agent.ask("logs", services=["web"], level="warn", tail=1)
-    assert ([line["text"] for line in answer["lines"]], answer["truncated"]) == (["WARN second trouble"], True)
+    answer = agent.ask("logs", services=["web"], stream="stderr", tail=1)
+    assert ([line["text"] for line in answer["lines"]], answer["truncated"]) == (["    with a detail"], True)
 
 
 def test_long_lines_are_cut(agent: Agent) -> None:
@@ -167,10 +169,8 @@ def test_wrong_arguments(agent: Agent, tool: str, arguments: dict[str, object]) 
     assert named in agent.refusal(tool, **arguments)
 
 
-def test_named_from_elsewhere(shop: Project, idle: Project, connect: object) -> None:
+def test_named_from_elsewhere(shop: Project, idle: Project, connect: Callable[..., Agent]) -> None:
     """The global options say which stack is meant."""
-    assert callable(connect)
-    # Another runtime directory would be another user's view; the manifest is named from another directory.
     away = Project(idle.root, shop.root)
     away.environment = shop.environment
     assert connect(away, "-C", str(shop.root)).ask("status")["stack"] == "shop"

@@ -10,17 +10,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from unittest import mock
 
 import httpx
 import uvicorn
+from argon2 import PasswordHasher
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import Response
 
+from stack.backend.auth import passwords
 from stack.backend.auth.guard import Principal, require, require_metrics
 from stack.backend.auth.service import Auth
 from stack.backend.auth.settings import AuthSettings
 from stack.backend.database.database import Database
 from stack.backend.routes import auth as routes
-from stack.common.errors import HANDLERS
+from stack.common.errors import HANDLERS, answer
 from stack.common.internal import InternalKey
 from stack.common.lifecycle import Components
 from stack.common.web import RequestContext
@@ -77,7 +83,7 @@ class AuthServer:
         async def protected(principal: Annotated[Principal, Depends(require)]) -> dict[str, Any]:
             return {"account_id": principal.account_id, "name": principal.name, "internal": principal.internal}
 
-        app = FastAPI(lifespan=lifespan, exception_handlers=HANDLERS)
+        app = FastAPI(lifespan=lifespan, exception_handlers={**HANDLERS, RequestValidationError: _invalid})
         app.state.auth = self.auth
         app.include_router(routes.router(self.auth))
         app.get("/api/protected")(protected)
@@ -85,11 +91,18 @@ class AuthServer:
         return app
 
 
+async def _invalid(request: Request, error: Exception) -> Response:
+    """As the backend's own: without the input, which may be no text that an answer could hold."""
+    return answer(422, "invalid_request", "The request makes no sense.")
+
+
 @contextlib.contextmanager
 def auth_server(directory: Path, settings: AuthSettings | None = None, database_url: str | None = None) -> Iterator[AuthServer]:
     """Serves the sign-in service until the block ends."""
     made = AuthServer(directory, settings or AuthSettings(), database_url)
-    with serving(RequestContext(made.application())) as made.url:
+    # Hashes of the real cost would be most of the time that these tests take.
+    cheap = mock.patch.object(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    with cheap, serving(RequestContext(made.application())) as made.url:
         yield made
 
 

@@ -41,6 +41,7 @@ class Behaviour:
         usage: whether the answer tells its tokens.
         whole: one JSON body in place of a stream.
         tool: the name of a function to ask for, with the arguments `{"text": ...}` in two pieces.
+        open_end: the answer is complete, and the connection stays as it is: no end, nothing more.
         body: the garbage.
         content_type: of garbage.
     """
@@ -56,6 +57,7 @@ class Behaviour:
     usage: bool = True
     whole: bool = False
     tool: str | None = None
+    open_end: bool = False
     body: str = "<html>It works!</html>"
     content_type: str = "text/event-stream"
     message: str = "told to fail"
@@ -95,6 +97,7 @@ class OpenAIServer:
 
     def __init__(self, port: int = 0) -> None:
         self.requests: list[Seen] = []
+        self.connections = 0
         self.url = ""
         self.port = port
         self.arrived = threading.Semaphore(0)
@@ -127,6 +130,7 @@ class OpenAIServer:
         self._plan.clear()
         self._usual = Behaviour()
         self.requests.clear()
+        self.connections = 0
         self.arrived = threading.Semaphore(0)
         self._loop.call_soon_threadsafe(self._gate.clear)
 
@@ -155,6 +159,7 @@ class OpenAIServer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while await self._request(reader, writer):
                 pass
@@ -227,6 +232,9 @@ class OpenAIServer:
         else:
             await self._finish(told, seen, writer)
         await _block(writer, b"data: [DONE]\n\n")
+        if told.open_end:
+            await self._until_left(seen, reader)
+            return False
         await _block(writer, b"")
         return True
 

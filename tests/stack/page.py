@@ -41,6 +41,43 @@ FLAGS = (
 GUARD = 60
 
 
+# Texts of which the contrast with what is behind them is below 4.5:1 (WCAG 2.2, 1.4.3), fields and buttons without a name (4.1.2), and
+# identities that two elements have.
+_FAULTS = """
+const luminance = (colour) => {
+  const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map((value) => {
+    const part = value / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = (element) => {
+  for (let each = element; each; each = each.parentElement) {
+    const colour = getComputedStyle(each).backgroundColor;
+    if (!/, 0\\)$/.test(colour)) return colour;
+  }
+  return "rgb(255, 255, 255)";
+};
+const faults = [];
+const seen = new Set();
+for (const element of document.querySelectorAll("body *")) {
+  if (element.id && seen.has(element.id)) faults.push(`two elements are ${element.id}`);
+  seen.add(element.id);
+  if (!element.checkVisibility() || element.matches(":disabled")) continue;
+  if (element.matches("input, textarea, select, button, a")) {
+    const named = element.labels?.length || element.textContent.trim() || element.getAttribute("aria-label");
+    if (!named) faults.push(`no name: ${element.outerHTML}`);
+  }
+  const text = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  if (!text && !element.matches("input, textarea, select")) continue;
+  const [one, other] = [getComputedStyle(element).color, behind(element)].map(luminance).sort((a, b) => b - a);
+  const ratio = (one + 0.05) / (other + 0.05);
+  if (ratio < 4.5) faults.push(`contrast ${ratio.toFixed(2)}: ${element.outerHTML.slice(0, 120)}`);
+}
+return faults;
+"""
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Any]:
     """A browser with a new, empty profile."""
@@ -145,6 +182,11 @@ class Page:
         self.until(lambda: len(self.answers()) > before, f"an answer to {text!r}")
         self.until(lambda: not self.value("send", "disabled"), "the next turn")
         return str(self.answers()[-1].text)
+
+    def faults(self) -> list[str]:
+        """What makes the page as it is now hard to read, or hard to use without seeing it."""
+        found: list[str] = self.driver.execute_script(_FAULTS)
+        return found
 
     def complaints(self) -> list[str]:
         """What the browser's console has said since the last look."""

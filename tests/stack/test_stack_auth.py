@@ -163,7 +163,7 @@ def test_an_expired_token_is_refused(client: httpx.Client, server: AuthServer) -
 
 def _unsigned(token: str, server: AuthServer) -> str:
     header = jwt.get_unverified_header(token)
-    return jwt.encode(_claims(token), None, "none", headers={"kid": header["kid"], "typ": header["typ"]})
+    return jwt.encode(_claims(token), "", "none", headers={"kid": header["kid"], "typ": header["typ"]})
 
 
 def _signed_by_somebody_else(token: str, server: AuthServer) -> str:
@@ -230,7 +230,7 @@ def test_a_forged_token_is_refused(server: AuthServer, client: httpx.Client, for
 @pytest.mark.parametrize("token", [".", "a.b.c", "x" * 5000, "eyJhbGciOiJFZERTQSJ9.e30.", "..\u00e9"])
 def test_nonsense_is_no_token(client: httpx.Client, token: str) -> None:
     """Nor is it a reason to fail."""
-    answer = client.get("/api/protected", headers={"Authorization": f"Bearer {token}".encode()})
+    answer = client.get("/api/protected", headers=[(b"Authorization", f"Bearer {token}".encode())])
     assert answer.status_code == 401
 
 
@@ -409,6 +409,13 @@ def test_a_strange_name_of_this_machine_gets_no_demo_account(client: httpx.Clien
 def test_unusable_registrations_are_refused(client: httpx.Client, body: Json) -> None:
     """Names and passwords are bounded, and nobody makes themselves an admin."""
     assert client.post("/api/auth/register", json=body).status_code == 422
+
+
+def test_a_password_that_is_no_text_is_refused(client: httpx.Client) -> None:
+    """JSON can say half of a surrogate pair; no hash can be made of it."""
+    body = b'{"name": "odd", "password": "correct \\ud800 horse"}'
+    answer = client.post("/api/auth/register", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
 
 
 def test_what_is_required_is_required(tmp_path: Path) -> None:

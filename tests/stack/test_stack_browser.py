@@ -163,7 +163,7 @@ def test_accounts_by_keyboard_alone(page: Page) -> None:
 
 
 def test_a_killed_service_shows_and_its_return(stack: Stack, page: Page) -> None:
-    """The panel tells that the router is gone, and devctl's restart of it; the conversation goes on without a reload."""
+    """The panel tells that the router is gone, and that devctl has restarted it; the conversation goes on without a reload."""
     page.open()
     page.ask("Is everything healthy?")
     os.kill(stack.service("router")["pid"], signal.SIGKILL)
@@ -171,6 +171,21 @@ def test_a_killed_service_shows_and_its_return(stack: Stack, page: Page) -> None
     page.read("#services-summary", "router is")
     page.read("#services-summary", "All services are well.")
     assert "agent docs" in page.ask("what does depends_on do?")
+
+
+def test_a_lost_connection_goes_on_where_it_was(stack: Stack, page: Page) -> None:
+    """The page's own server is killed in the midst of an answer: the page comes back by itself, and the answer has every word once."""
+    page.open()
+    stack.model.reset()
+    stack.model.will(answer("five six seven eight", hold_after=2))
+    page.press("count on", Keys.ENTER)
+    page.read("#messages > [data-state=streaming]", "five six")
+    os.kill(stack.service("frontend")["pid"], signal.SIGKILL)
+    page.find("#services [data-service=frontend][data-status=unreachable]")
+    stack.model.release()
+    page.until(page.answers, "the end of the answer")
+    assert page.answers()[0].find_element(By.CSS_SELECTOR, ".text").text == "five six seven eight"
+    page.read("#services-summary", "All services are well.")
 
 
 def test_a_message_is_given_back_while_the_backend_is_away(stack: Stack, page: Page) -> None:
@@ -189,7 +204,7 @@ def test_a_message_is_given_back_while_the_backend_is_away(stack: Stack, page: P
 
 
 def test_a_tool_waits_for_a_yes(stack: Stack, page: Page) -> None:
-    """The dialog has the focus on the harmless answer; Escape is a no, and only a yes restarts the service."""
+    """The dialog has the focus on the harmless answer and survives a reload; Escape is a no, and only a yes restarts the service."""
     page.open()
     before = stack.service("router")["pid"]
     page.ask("restart router")
@@ -202,6 +217,8 @@ def test_a_tool_waits_for_a_yes(stack: Stack, page: Page) -> None:
     assert stack.service("router")["pid"] == before
     page.ask("restart router")
     page.focus("deny")
+    page.driver.refresh()
+    page.focus("deny")
     page.press(Keys.TAB, Keys.ENTER)
     page.find("#messages > .note", 2)
     page.until(lambda: stack.service("router")["pid"] not in (None, before), "another router")
@@ -209,7 +226,7 @@ def test_a_tool_waits_for_a_yes(stack: Stack, page: Page) -> None:
 
 
 def test_the_theme_follows_the_system_until_one_is_chosen(page: Page) -> None:
-    """Dark where the system is dark; a choice wins, and a reload keeps it. Text stays readable in both."""
+    """Dark where the system is dark; a choice wins, and a reload keeps it."""
     page.open()
     background = "return getComputedStyle(document.body).backgroundColor"
 
@@ -228,16 +245,39 @@ def test_the_theme_follows_the_system_until_one_is_chosen(page: Page) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_fits_a_telephone(page: Page, theme: str) -> None:
+def test_it_can_be_read_and_used_by_name(page: Page, theme: str) -> None:
+    """In both themes every text has enough contrast and every control a name: in the conversation, the dialog and the sign-in."""
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+    page.open()
+    page.ask("what does depends_on do?")
+    assert page.faults() == []
+    page.ask("stop the router")
+    page.focus("deny")
+    assert page.faults() == []
+    page.press(Keys.ESCAPE)
+    page.find("#messages > .note")
+    page.driver.find_element(By.ID, "sign-out").send_keys(Keys.ENTER)
+    page.focus("account-name")
+    page.press(Keys.ENTER)
+    page.read("#sign-in-problem", "Give a name and a password.")
+    assert page.faults() == []
+
+
+def test_it_fits_a_telephone(page: Page) -> None:
     """At 360 pixels nothing is cut off or needs scrolling sideways, and the field stays in view."""
     page.driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True}
     )
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
     page.open()
     page.ask("what are the keys of a healthcheck?")
-    widths = page.driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-    assert widths[0] <= widths[1]
-    bottom = page.driver.execute_script("return document.querySelector('#message').getBoundingClientRect().bottom")
-    assert bottom <= 640
+    beyond = """
+      const inScroller = (element) => element.closest(".scrolled, .unseen, dialog");
+      return [...document.querySelectorAll("body *")]
+        .filter((element) => element.checkVisibility() && !inScroller(element))
+        .filter((element) => element.getBoundingClientRect().right > 360)
+        .map((element) => element.outerHTML.slice(0, 120));
+    """
+    assert page.driver.execute_script(beyond) == []
+    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 360
+    assert page.driver.execute_script("return document.querySelector('#message').getBoundingClientRect().bottom") <= 640
     assert page.text("#services-short") == "all well"

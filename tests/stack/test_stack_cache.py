@@ -116,8 +116,9 @@ def test_many_answers_are_forgotten_step_by_step(redis: Server) -> None:
 
     async def scene() -> None:
         async with redis_store(redis) as store:
-            await asyncio.gather(*(store.set(f"chat:m:{number}", b"x", 60) for number in range(1200)))
-            assert await store.invalidate("chat:*") == 1200
+            for number in range(600):
+                await store.set(f"chat:m:{number}", b"x", 60)
+            assert await store.invalidate("chat:*") == 600
 
     asyncio.run(scene())
 
@@ -182,6 +183,7 @@ def test_redis_is_shared(redis: Server) -> None:
 
     async def scene() -> None:
         async with linked(redis.url) as one:
+            await RedisStore(one).invalidate("*")
             await AnswerCache(one).set("chat:m:1", b"x", 60)
         async with linked(redis.url) as two:
             cache = AnswerCache(two)

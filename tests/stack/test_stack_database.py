@@ -163,11 +163,12 @@ def test_what_raises_is_undone(tmp_path: Path) -> None:
     async def scene() -> None:
         async with running(tmp_path) as database:
             await run(database, "CREATE TABLE kept (id INTEGER)")
-            with pytest.raises(KeyError):
+            inside = asyncio.Event()
+
+            async def fails() -> None:
                 async with database.transaction("test") as connection:
                     await connection.execute(text("INSERT INTO kept VALUES (1)"))
                     raise KeyError
-            inside = asyncio.Event()
 
             async def stays() -> None:
                 async with database.transaction("test") as connection:
@@ -175,6 +176,8 @@ def test_what_raises_is_undone(tmp_path: Path) -> None:
                     inside.set()
                     await asyncio.Event().wait()
 
+            with pytest.raises(KeyError):
+                await fails()
             task = asyncio.create_task(stays())
             await inside.wait()
             task.cancel()
@@ -211,6 +214,7 @@ def test_a_locked_file_is_a_503_and_comes_back(tmp_path: Path, lines: Lines, mon
 
     async def scene() -> None:
         async with running(tmp_path) as database:
+            lines.wait("[OK]")
             holder = sqlite3.connect(tmp_path / "stack.db", isolation_level=None)
             holder.execute("BEGIN IMMEDIATE")
             for _ in range(2):
@@ -286,12 +290,12 @@ def test_a_replayed_refresh_token_ends_its_session_in_postgresql(postgres: Serve
         assert client.get("/api/protected", headers={"Authorization": f"Bearer {first['access_token']}"}).status_code == 401
 
 
-def test_a_server_that_hangs_is_given_up(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_is_given_up(postgres: Server, tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes connections and answers nothing costs a caller the limit, not for ever."""
 
     async def scene() -> None:
         async with running(tmp_path, postgres.url) as database:
-            assert await scalar(database, "SELECT 1") == 1
+            lines.wait("[OK]")
             monkeypatch.setattr(module, "LIMIT", 0.3)
             server = psutil.Process(postgres.pid)
             frozen = [server, *server.children(recursive=True)]
@@ -304,11 +308,9 @@ def test_a_server_that_hangs_is_given_up(postgres: Server, tmp_path: Path, monke
             finally:
                 for process in frozen:
                     process.resume()
-            # Its next look may find that it hangs still, and the one after that it does not.
-            async with asyncio.timeout(GUARD):
-                while not database.available:
-                    await asyncio.sleep(0.05)
             monkeypatch.undo()
+            if not database.available:
+                await asyncio.to_thread(lines.wait, "[OK]")
             assert await scalar(database, "SELECT 1") == 1
 
     asyncio.run(scene())

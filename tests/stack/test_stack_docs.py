@@ -84,3 +84,11 @@ def test_undecodable_files_are_read(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 do not keep the rest of a file from being found."""
     (tmp_path / "README.md").write_bytes(b"# Title\n\nsome \xff\xfe teapot\n")
     assert "teapot" in ask(DocsAgent(read_passages(tmp_path)), "teapot")
+
+
+def test_what_a_colon_announces_comes_with_it() -> None:
+    """A paragraph that ends with a colon is quoted with what follows in its section, and nothing of the next one."""
+    text = "# Keys\n\n## Kettles\n\nA kettle is one of:\n\n- the red one\n- the blue one\n\n## Cups\n\n- none\n"
+    reply = ask(DocsAgent(list(passages("a.md", text))), "kettles?")
+    assert "the blue one" in reply
+    assert "none" not in reply

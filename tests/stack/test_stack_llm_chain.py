@@ -155,6 +155,13 @@ def test_a_whole_answer_that_broke_off_is_asked_again(first: OpenAIServer) -> No
     assert asked(link(first)).text == "Echo: hello there"
 
 
+def test_strange_characters_may_be_repeated(first: OpenAIServer) -> None:
+    """Control characters in an answer are garbage, except where the question has some."""
+    strange = ChatRequest("", (Message("user", "what is \x1b[0m?"),))
+    assert asked(link(first), request=strange).text == "Echo: what is \x1b[0m?"
+    assert not asked(LOCAL, request=strange).text.count("\x1b")
+
+
 def test_a_stream_that_broke_off_says_so(first: OpenAIServer, second: OpenAIServer) -> None:
     """What was shown cannot be taken back: an error, and no second answer behind the first half."""
     first.will(break_off(2))

@@ -223,3 +223,25 @@ def test_leaving_early_closes_the_connection(server: OpenAIServer) -> None:
 
     asyncio.run(scene())
     assert server.requests[0].left.is_set()
+
+
+@pytest.mark.parametrize("behaviour", [answer(), answer(whole=True)])
+def test_a_connection_is_used_again(server: OpenAIServer, behaviour: Behaviour) -> None:
+    """An answer is read to its end, so that the next request needs no new connection."""
+    server.always(behaviour)
+
+    async def scene() -> None:
+        provider = OpenAIProvider("test", server.url, ["echo"])
+        for _ in range(3):
+            async with contextlib.aclosing(provider.stream(HELLO)) as chunks:
+                assert text_of([chunk async for chunk in chunks]) == "Echo: hello there"
+        await provider.aclose()
+
+    asyncio.run(scene())
+    assert server.connections == 1
+
+
+def test_an_answer_does_not_wait_for_the_connections_end(server: OpenAIServer) -> None:
+    """After its last event a stream is over, whether or not the endpoint ends it: no patience is needed."""
+    server.will(answer(open_end=True))
+    assert text_of(asyncio.run(ask(server.url, patience=300))) == "Echo: hello there"

@@ -145,6 +145,7 @@ def test_a_code_is_bound_to_the_challenge(parties: Parties) -> None:
         ("exp", 1),
         ("azp", "another-client"),
         ("sub", ""),
+        ("sub", "a\x00b"),
     ],
 )
 def test_an_id_token_for_something_else_is_refused(parties: Parties, claim: str, value: object) -> None:
@@ -155,7 +156,7 @@ def test_an_id_token_for_something_else_is_refused(parties: Parties, claim: str,
 
 
 def _with_no_signature(claims: dict[str, object]) -> str:
-    return jwt.encode(claims, None, "none")
+    return jwt.encode(claims, "", "none")
 
 
 def _with_the_clients_secret(claims: dict[str, object]) -> str:

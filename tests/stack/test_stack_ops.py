@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from devctl.control.client import Client
 from stack.common.internal import InternalKey
@@ -28,14 +31,23 @@ class Assistant:
         self.project = project
         ports = {service["name"]: service["ports"]["default"] for service in project.json("status")["services"]}
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{ports['backend']}", timeout=HANG, trust_env=False)
-        token = self.http.post("/api/auth/demo").raise_for_status().json()["access_token"]
-        self.http.headers["Authorization"] = f"Bearer {token}"
+        self._token = self.http.post("/api/auth/demo").raise_for_status().json()["access_token"]
+        self.http.headers["Authorization"] = f"Bearer {self._token}"
 
     def ask(self, message: str, session: str = "ops") -> str:
         """The reply to a question, which the ops agent must have given."""
         answer = self.http.post("/api/assistant/chat", json={"message": message, "session_id": session}).raise_for_status().json()
         assert answer["agent"] == "ops", answer
         return str(answer["reply"])
+
+    @contextlib.contextmanager
+    def talk(self) -> Iterator[ClientConnection]:
+        """A WebSocket of a new conversation, as the page has it."""
+        url = self.http.base_url
+        with connect(f"ws://{url.host}:{url.port}/ws/assistant/{uuid.uuid4().hex}", proxy=None) as socket:
+            socket.send(json.dumps({"type": "auth", "token": self._token}))
+            _receive(socket, "connected")
+            yield socket
 
     def service(self, name: str) -> dict[str, Any]:
         """A service as devctl sees it."""
@@ -102,21 +114,41 @@ def test_show_the_last_errors(assistant: Assistant) -> None:
 
 
 def test_restart_needs_a_yes(assistant: Assistant) -> None:
-    """A restart waits for its confirmation, and then the service has a new process."""
+    """Asked for in the page, a restart waits for the person's yes, and then the service has a new process."""
     before = assistant.service("frontend")["pid"]
-    assert "confirm" in assistant.ask("restart frontend")
-    assert assistant.service("frontend")["pid"] == before
-    # What the page does for the person, with the id that it was sent over its WebSocket.
-    pending = assistant.post("/api/tools/devctl.restart", arguments={"services": ["frontend"]})
-    assert pending.status_code == 202
-    confirmation = pending.json()["confirmation"]
-    path = f"/api/tools/confirmations/{confirmation['call_id']}"
-    assert assistant.http.get(path).json()["status"] == "pending"
-    outcome = assistant.post(path, allow=True).raise_for_status().json()
-    assert outcome["ok"], outcome
+    with assistant.talk() as socket:
+        socket.send(json.dumps({"type": "message", "text": "restart frontend"}))
+        question = _receive(socket, "system", kind="confirmation")
+        assert (question["tool"], question["arguments"]) == ("devctl.restart", {"services": ["frontend"]})
+        assert "confirm" in _receive(socket, "stream_end")["reply"]
+        assert assistant.service("frontend")["pid"] == before
+        socket.send(json.dumps({"type": "confirm", "call_id": question["call_id"], "allow": True}))
+        outcome = _receive(socket, "system", kind="confirmed")
+    assert (outcome["allowed"], outcome["ok"]) == (True, True), outcome
     assistant.project.run("wait", "frontend")
     assert assistant.service("frontend")["pid"] != before
-    assert assistant.http.get(path).json()["status"] == "allowed"
+
+
+def test_no_is_no(assistant: Assistant) -> None:
+    """After a no over HTTP nothing happens, and it cannot be taken back."""
+    before = assistant.service("frontend")["pid"]
+    pending = assistant.post("/api/tools/devctl.restart", arguments={"services": ["frontend"]})
+    assert pending.status_code == 202
+    path = f"/api/tools/confirmations/{pending.json()['confirmation']['call_id']}"
+    assert assistant.http.get(path).json()["status"] == "pending"
+    assert assistant.post(path, allow=False).raise_for_status().json()["allowed"] is False
+    assert assistant.post(path, allow=True).status_code == 409
+    assert assistant.http.get(path).json()["status"] == "denied"
+    assert assistant.service("frontend")["pid"] == before
+
+
+def _receive(socket: ClientConnection, type_: str, **fields: str) -> dict[str, Any]:
+    """The next message of a type with these fields."""
+    while True:
+        message: dict[str, Any] = json.loads(socket.recv(HANG))
+        assert message["type"] != "error", message
+        if message["type"] == type_ and fields.items() <= message.items():
+            return message
 
 
 def test_tools_over_http(assistant: Assistant) -> None:

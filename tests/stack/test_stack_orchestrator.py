@@ -338,6 +338,18 @@ def _key_of_hello() -> str:
     return dataclasses.replace(HELLO, messages=messages).key(["test/echo", "local/local"])
 
 
+def test_an_unknown_task_is_refused(server: OpenAIServer) -> None:
+    """A task that nobody knows is the asker's mistake, and makes no series in the metrics."""
+
+    async def scene() -> None:
+        async with orchestra(server) as orchestrator:
+            with pytest.raises(ApiError) as caught:
+                await orchestrator.answer(AskRequest.of("x", "dancing"))
+            assert (caught.value.status_code, caught.value.code) == (422, "unknown_task")
+
+    asyncio.run(scene())
+
+
 def test_tools_that_are_nested_without_end_are_refused() -> None:
     """A request that cannot be written down is an invalid one, not a crash."""
     tool: dict[str, Any] = {}

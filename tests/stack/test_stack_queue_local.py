@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from stack.backend.auth.guard import Principal, require
 from stack.backend.database.database import Database
@@ -18,10 +21,12 @@ from stack.backend.queue import queue as queue_module
 from stack.backend.queue.memory_store import MemoryTaskStore
 from stack.backend.queue.queue import Queue
 from stack.backend.queue.sql_store import SqlTaskStore
-from stack.backend.queue.tasks import MAX_ATTEMPTS, QueueGone, Refused, Task
+from stack.backend.queue.tasks import MAX_ATTEMPTS, MAX_PAYLOAD, QueueGone, Refused, Task
 from stack.backend.routes import queue as routes
+from stack.common.contract import SESSION_ID
 from stack.common.errors import HANDLERS, ApiError
 from stack.common.settings import SettingError
+from stack.common.web import RequestContext
 from tests.stack.queue_desk import Desk, job
 
 
@@ -206,13 +211,84 @@ def test_a_wrong_url_is_said_without_its_password(url: str) -> None:
     assert "hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "INFO"),
+        (b"INFO {\r\n", "json"),
+        (b"INFO " + b"x" * 100_000, ""),
+        (b"", ""),
+        (
+            b'INFO {"server_id":"x","version":"2.9.10","max_payload":1048576,"jetstream":false}\r\nPONG\r\n',
+            "no answer within 0.2 s",
+        ),
+        (b"-ERR 'Authorization Violation'\r\n", ""),
+    ],
+    ids=["http", "no-json", "endless", "closes", "silent", "refuses"],
+)
+def test_what_is_no_server_is_not_used(
+    says: bytes, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever answers in place of a NATS server with JetStream: the queue works without, says why, and stops in time."""
+    monkeypatch.setattr("stack.backend.queue.nats_session.TIMEOUT", 0.2)
+    monkeypatch.setattr(queue_module, "_LOOK", 0.01)
+
+    async def impostor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(says)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+            if b"PONG" in says:
+                await reader.read()
+        writer.close()
+
+    async def scene() -> None:
+        desk = Desk()
+        server = await asyncio.start_server(impostor, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, desk.queue(MemoryTaskStore(), f"nats://user:hush@127.0.0.1:{port}") as queue:
+            assert queue.state()["status"] == "degraded"
+            await queue.submit(job(1))
+            await desk.until(lambda: desk.ended["job-1"] == 1)
+
+    asyncio.run(scene())
+    said = [record for record in caplog.records if "NATS cannot be reached" in record.getMessage()]
+    assert len(said) == 1
+    assert reason in str(vars(said[0])["fields"]["reason"])
+    assert "hush" not in str([vars(record) for record in caplog.records])
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+names = st.from_regex(SESSION_ID, fullmatch=True)
+trees = st.recursive(st.none() | texts | st.floats(), st.lists, max_leaves=5)
+
+
+@settings(max_examples=50)
+@given(st.builds(Task, names, names, names, texts, names, st.floats(0, 1e10)))
+def test_a_task_survives_the_way_through_a_message(task: Task) -> None:
+    """It comes out as it went in."""
+    assert Task.from_payload(task.payload()) == task
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=200) | trees.map(lambda tree: json.dumps(tree).encode()))
+@example(Task("a", "b", "c", "", created_at=float("nan")).payload())
+@example(Task("a", "b\0", "c", "").payload())
+@example(b"[" * 100_000)
+@example(b"x" * (MAX_PAYLOAD + 1))
+@example(b'{"id": "a", "account_id": "b", "task": "chat", "prompt": 7}')
+def test_other_messages_are_refused(payload: bytes) -> None:
+    """Any bytes that are no task raise ValueError, and nothing else."""
+    with pytest.raises(ValueError):  # noqa: PT011
+        Task.from_payload(payload)
+
+
 @contextlib.asynccontextmanager
 async def served(queue: Queue, account: str = "ann") -> AsyncIterator[httpx.AsyncClient]:
     """The endpoints, asked by somebody signed in."""
     app = FastAPI(exception_handlers={**HANDLERS})
     app.include_router(routes.router(queue))
     app.dependency_overrides[require] = lambda: Principal(account, account, "session", admin=False)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://backend") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(RequestContext(app)), base_url="http://backend") as client:
         yield client
 
 
@@ -220,9 +296,11 @@ def test_a_job_over_http() -> None:
     """Accepted with 202 and an address, at which its answer is found later, by its owner only."""
 
     async def scene() -> None:
-        desk = Desk()
+        desk, trace = Desk(), {"X-Request-ID": "trace-me-9"}
         async with desk.queue(MemoryTaskStore()) as queue, served(queue) as client, served(queue, "bob") as other:
-            accepted = await client.post("/api/assistant/jobs", json={"task": "audit", "prompt": " look ", "id": "my-job"})
+            accepted = await client.post(
+                "/api/assistant/jobs", json={"task": "audit", "prompt": " look ", "id": "my-job"}, headers=trace
+            )
             assert (accepted.status_code, accepted.json()) == (202, {"id": "my-job", "state": "queued"})
             await desk.until(lambda: desk.ended["my-job"] == 1)
             address = accepted.headers["location"]
@@ -230,6 +308,7 @@ def test_a_job_over_http() -> None:
             assert (job["state"], job["task"], job["attempts"]) == ("done", "audit", 1)
             assert job["answer"] == {"text": "about look"}
             assert job["created"].endswith("Z")
+            assert desk.records[-1].task.request_id == "trace-me-9"
             again = await client.post("/api/assistant/jobs", json={"task": "audit", "prompt": "look", "id": "my-job"})
             assert again.json() == {"id": "my-job", "state": "done"}
             assert (await other.get(address)).json()["error"]["code"] == "unknown_job"

@@ -72,15 +72,3 @@ def test_kills_under_load_lose_nothing(launcher: Any, tmp_path: Path) -> None:
         assert client.tasks() == {"queued": 0, "running": 0, "done": JOBS, "failed": 0, "dead": 0}
     assert [job["answer"]["text"] for job in answers] == [f"Echo: question {number}" for number in range(JOBS)]
     assert sorted(job["attempts"] for job in answers) == [1] * (JOBS - 10) + [2] * 10
-
-
-def test_a_job_carries_the_id_of_its_request(launcher: Any, tmp_path: Path) -> None:
-    """The id that a client gives stands in the log where the job ends, long after its request did."""
-    with nats_server() as nats:
-        backend = launcher.start("backend", NATS_URL=nats.url, STACK_STATE=str(tmp_path))
-        client = _Client(backend.url)
-        client.http.post("/api/assistant/jobs", json={"prompt": "hello"}, headers={"X-Request-ID": "trace-me-9"})
-        assert '"request_id": "trace-me-9"' in backend.wait_line("A task is done")
-        assert client.http.get("/health").json()["components"]["queue"]["status"] == "ok"
-        assert 'assistant_queue_tasks_total{outcome="done"} 1.0' in client.http.get("/metrics").text
-        assert backend.stop() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from stack.common.redis_link import RedisGone, RedisLink
+from stack.common.redis_link import TIMEOUT, RedisGone, RedisLink
 from stack.common.settings import SettingError
 from stack.router.redis_sessions import RedisSessionStore
 from stack.router.sessions import MemorySessionStore, Session, Turn
@@ -373,3 +374,20 @@ def test_a_router_uses_redis_and_does_without() -> None:
             assert length(router) == 8
     finally:
         launcher.close()
+
+
+def test_a_busy_process_is_no_lost_redis(shared: Server) -> None:
+    """When this process itself has no time for longer than the timeout, the answer that waits unread still counts."""
+
+    async def scene() -> None:
+        async with connected(shared.url) as link:
+
+            async def busy(client: Redis) -> Any:
+                asyncio.get_running_loop().call_soon(time.sleep, 1.3 * TIMEOUT)
+                await client.ping()
+                return await client.ping()
+
+            assert await link.call(busy)
+            assert link.available
+
+    asyncio.run(scene())

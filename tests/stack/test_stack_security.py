@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import socket
@@ -22,6 +23,9 @@ from websockets.sync.client import connect
 
 # Seconds until a test gives up on an answer. Only a hang meets it.
 GUARD = 60.0
+
+# Requests that are made up for each operation, twice: right ones, wrong ones. FUZZ_EXAMPLES=200 looks longer than a test should.
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 
 
 def wire(url: str) -> socket.socket:
@@ -255,11 +259,11 @@ def test_no_operation_fails_on_what_schemathesis_sends(trio: Any) -> None:
 
 
 def _sent(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> list[int]:
-    """Send five requests of an operation; the statuses of the answers."""
+    """Send requests of an operation; the statuses of the answers."""
     statuses = []
 
     @settings(
-        max_examples=5,
+        max_examples=EXAMPLES,
         deadline=None,
         database=None,
         derandomize=True,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -30,6 +31,9 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 
 # Seconds for each step of a request to the provider; somebody watches an empty page meanwhile.
 _TIMEOUT = 5.0
+
+# Seconds for everything that one step of a sign-in needs from the provider.
+_PATIENCE = 10.0
 
 # Bytes of an answer that are read. Metadata and keys have a few thousand.
 _MAX_ANSWER = 256 * 1024
@@ -149,7 +153,8 @@ class Provider:
         Raises:
             OidcError: the provider cannot be reached or makes no sense.
         """
-        endpoint = _endpoint(await self._describe(), "authorization_endpoint")
+        async with _patience():
+            endpoint = _endpoint(await self._describe(), "authorization_endpoint")
         query = {
             "response_type": "code",
             "client_id": self._settings.client_id,
@@ -176,17 +181,22 @@ class Provider:
         """
         if issuer and issuer != self._settings.issuer:
             raise OidcError("invalid", "the answer is another provider's")
-        metadata = await self._describe()
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": flow.verifier}
-        headers = self._credentials(metadata, form)
-        answer = await self._fetch("POST", _endpoint(metadata, "token_endpoint"), form, headers)
-        claims = await self._verified(answer.get("id_token"), flow.nonce)
+        async with _patience():
+            claims = await self._claims(flow, code, redirect_uri)
         subject = claims["sub"]
-        if not isinstance(subject, str) or not 0 < len(subject) <= 255:
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
             raise OidcError("invalid", "the ID token names nobody")
         names = (claims.get(key) for key in ("preferred_username", "name", "email"))
         name = next((name for name in names if isinstance(name, str) and name), "somebody")
         return Identity(self._settings.issuer, subject, name)
+
+    async def _claims(self, flow: Flow, code: str, redirect_uri: str) -> dict[str, Any]:
+        """What the provider says in exchange for a code, checked."""
+        metadata = await self._describe()
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": flow.verifier}
+        headers = self._credentials(metadata, form)
+        answer = await self._fetch("POST", _endpoint(metadata, "token_endpoint"), form, headers)
+        return await self._verified(answer.get("id_token"), flow.nonce)
 
     def _credentials(self, metadata: dict[str, Any], form: dict[str, str]) -> dict[str, str]:
         """Headers that prove who we are; where the provider wants that in the form, it goes there."""
@@ -265,15 +275,13 @@ class Provider:
         """The JSON object that the provider answers with."""
         body = b""
         try:
-            async with (
-                asyncio.timeout(2 * _TIMEOUT),
-                self._client.stream(method, url, data=form, headers={"Accept": "application/json", **(headers or {})}) as response,
-            ):
+            everything = {"Accept": "application/json", **(headers or {})}
+            async with self._client.stream(method, url, data=form, headers=everything) as response:
                 async for block in response.aiter_bytes():
                     body += block
                     if len(body) > _MAX_ANSWER:
                         raise OidcError("unavailable", f"the answer of {url} is too long")
-        except (TimeoutError, httpx.HTTPError) as error:
+        except httpx.HTTPError as error:
             raise OidcError("unavailable", f"{url} does not answer: {error or type(error).__name__}") from error
         if response.status_code in (400, 401) and method == "POST":
             # Such as a code that was used before. What the provider says stays out of the log: it may repeat what we sent.
@@ -285,6 +293,16 @@ class Provider:
         if not isinstance(document, dict):
             raise OidcError("unavailable", f"{url} answers {response.status_code} without the JSON object expected")
         return document
+
+
+@contextlib.asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Gives up on the provider after _PATIENCE, waiting for others who ask the same included."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            yield
+    except TimeoutError as error:
+        raise OidcError("unavailable", f"the provider took longer than {_PATIENCE:g} s") from error
 
 
 def _pick(document: dict[str, Any], kid: object) -> jwt.PyJWK | None:

@@ -11,6 +11,12 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 T = TypeVar("T")
 
+SHORTEST = 8
+"""Characters of a new password (NIST SP 800-63B, section 3.1.1.2). There are no rules on their kind."""
+
+LONGEST = 256
+"""Characters, to bound what hashing costs."""
+
 # OWASP's smallest recommended cost: 19 MiB, two passes, one lane. 25 ms: unnoticed at a sign-in, dear at a billion guesses.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stack.backend.auth.accounts import NAME
 from stack.backend.auth.guard import Principal
+from stack.backend.auth.passwords import LONGEST, SHORTEST
 from stack.backend.auth.sessions import Session
 from stack.backend.auth.tokens import LIFETIME
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
-# NIST SP 800-63B, section 3.1.1.2: eight characters at least, no rules on their kind. 256 bound what hashing costs.
-NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=256)]
-Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+NewPassword = Annotated[str, StringConstraints(min_length=SHORTEST, max_length=LONGEST)]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 RefreshToken = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -76,6 +77,9 @@ class Database:
 
     async def start(self) -> None:
         """Connect and bring the tables up to date. A server that is away is no failure: the watcher goes on trying."""
+        # At DEBUG these write down every value and row that comes by, hashes of passwords among them.
+        for library in ("aiosqlite", "psycopg", "sqlalchemy"):
+            logging.getLogger(library).setLevel(logging.WARNING)
         self._engine = self._driver.engine(self._url, LIMIT)
         await self._look()
         self._watcher = asyncio.create_task(self._watch())

@@ -35,10 +35,6 @@ STEPS: tuple[tuple[str, ...], ...] = (
             updated DOUBLE PRECISION NOT NULL)""",
         "CREATE INDEX ix_tasks_account_id ON tasks (account_id)",
         "CREATE INDEX ix_tasks_state ON tasks (state)",
-        """CREATE TABLE conversations (
-            id TEXT NOT NULL PRIMARY KEY, account_id TEXT NOT NULL, title TEXT, mode TEXT NOT NULL, message_count INTEGER NOT NULL,
-            connected_at DOUBLE PRECISION NOT NULL, created DOUBLE PRECISION NOT NULL, last_used DOUBLE PRECISION NOT NULL)""",
-        "CREATE INDEX ix_conversations_account_id ON conversations (account_id)",
     ),
 )
 

@@ -45,7 +45,13 @@ def engine(url: URL, limit: float) -> AsyncEngine:
     }
     # Pinged before use: one that a restart of the server has ended is replaced unnoticed.
     return create_async_engine(
-        url, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=limit, pool_pre_ping=True, connect_args=options
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=limit,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=options,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from typing import Any
 
@@ -21,8 +23,13 @@ def engine(url: URL, limit: float) -> AsyncEngine:
         url: names it.
         limit: seconds to wait for the connection, and for the lock of another process.
     """
+    # For its owner alone, as are its journals, which take its mode. One that cannot be made is reported when it is used.
+    with contextlib.suppress(OSError):
+        os.close(os.open(url.database or "", os.O_CREAT | os.O_RDWR, 0o600))
     # One connection: SQLite has one writer anyway, and waiting here is fair and wakes at once, unlike waiting for its lock.
-    made = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=limit, connect_args={"timeout": limit})
+    made = create_async_engine(
+        url, pool_size=1, max_overflow=0, pool_timeout=limit, hide_parameters=True, connect_args={"timeout": limit}
+    )
 
     @event.listens_for(made.sync_engine, "connect")
     def prepare(connection: Any, _: object) -> None:

@@ -71,16 +71,3 @@ tasks = Table(
     Column("created", Double, nullable=False),
     Column("updated", Double, nullable=False),
 )
-
-conversations = Table(
-    "conversations",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("account_id", Text, nullable=False, index=True),
-    Column("title", Text),
-    Column("mode", Text, nullable=False),
-    Column("message_count", Integer, nullable=False),
-    Column("connected_at", Double, nullable=False),
-    Column("created", Double, nullable=False),
-    Column("last_used", Double, nullable=False),
-)

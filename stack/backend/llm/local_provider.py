@@ -72,6 +72,8 @@ class LocalProvider:
                 if pattern.search(asked[:1000]):
                     return f"{reply} {_NO_MODEL}"
             prepared = _GENERAL
-        quoted = " ".join(asked[: 4 * _QUOTED].split())
+        # What cannot be read would make the answer look garbled.
+        readable = (sign if sign.isprintable() and sign != "\ufffd" else " " for sign in asked[: 4 * _QUOTED])
+        quoted = " ".join("".join(readable).split())
         subject = f"{quoted[:_QUOTED]}…" if len(quoted) > _QUOTED else quoted
         return f"{_NO_MODEL} To “{subject}”: {prepared}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,10 @@ log = Log("stack.backend.queue.nats")
 
 # Seconds between two attempts to connect: a restarted server is in use again before anybody asks.
 RECONNECT = 0.25
+
+# Seconds: a session that ends sooner makes the wait for the next one twice as long, up to the second number.
+_SHORT = 1.0
+_LONGEST = 5.0
 
 # Seconds until a message is delivered again that came while all places were taken.
 NAK_DELAY = 0.5
@@ -87,7 +92,7 @@ class NatsQueue:
         """A session, ready for use. Raises FAILURES when there is no server, or none with JetStream."""
         session = await Session.open(self._url, self._ack_wait)
         try:
-            await session.prepare(self._deliver, lambda trouble: self._fail(session, trouble))
+            await session.prepare(self._deliver)
         except BaseException:
             await session.close()
             raise
@@ -132,12 +137,14 @@ class NatsQueue:
             await session.publish(SUBJECT, task.payload(), task.id)
         except FAILURES as error:
             log.warning("A task could not be published; it is published again", task=task.id, reason=reason(error))
-            self._fail(session, reason(error))
+            session.give_up(reason(error))
 
     async def _live(self, first: Session) -> None:
         """Session after session, for ever."""
         session: Session | None = first
+        delay = RECONNECT
         while True:
+            began = time.monotonic()
             try:
                 session = session or await self.connect()
                 await self._use(session)
@@ -150,10 +157,13 @@ class NatsQueue:
             finally:
                 self._session = None
                 if session is not None and not self._stopping:
-                    session.lost.set()
+                    session.give_up(self._problem)
                     await session.close()
+            # Only for a server that lets in and then refuses (its disk is full): the fewer lines it makes in the log, the better.
+            short = session is not None and time.monotonic() - began < _SHORT
+            delay = min(delay * 2, _LONGEST) if short else RECONNECT
             session = None
-            await asyncio.sleep(RECONNECT)
+            await asyncio.sleep(delay)
 
     async def _use(self, session: Session) -> None:
         """Use a session until it is lost."""
@@ -163,7 +173,7 @@ class NatsQueue:
             await self._pull(session)
         finally:
             await _cancel([published])
-        self._note("the connection was lost")
+        self._note(session.trouble)
 
     def _begin(self, session: Session) -> None:
         if self._session is not session:
@@ -261,7 +271,7 @@ class NatsQueue:
             try:
                 await session.check()
             except FAILURES as error:
-                self._fail(session, reason(error))
+                session.give_up(reason(error))
 
     async def _publish_unfinished(self, session: Session) -> None:
         """Publish again what the store holds unfinished: what could not be published, or what a server lost with its disk."""
@@ -279,7 +289,7 @@ class NatsQueue:
                 waiting = [task for task in page if task.id not in self._work]
                 await asyncio.gather(*(session.publish(SUBJECT, task.payload(), task.id) for task in waiting))
             except FAILURES as error:
-                self._fail(session, reason(error))
+                session.give_up(reason(error))
                 return
             last, count = page[-1], count + len(page)
         if count:
@@ -289,12 +299,6 @@ class NatsQueue:
         task = asyncio.create_task(work)
         self._small.add(task)
         task.add_done_callback(self._small.discard)
-
-    def _fail(self, session: Session, trouble: str) -> None:
-        """Give a session up; the loop opens another one."""
-        if session is self._session:
-            self._note(trouble)
-        session.lost.set()
 
     def _note(self, problem: str) -> None:
         """Remember what is wrong, and say it when it is news."""

@@ -87,6 +87,7 @@ class Session:
         self._inbox = client.new_inbox()
         self._messages: Subscription | None = None
         self.lost = client.lost
+        self._trouble = ""
 
     @classmethod
     async def open(cls, url: str, ack_wait: float = ACK_WAIT) -> Session:
@@ -124,11 +125,21 @@ class Session:
         return cls(client, ack_wait)
 
     @property
+    def trouble(self) -> str:
+        """Why it was lost, for people."""
+        return self._trouble or "the connection was lost"
+
+    def give_up(self, trouble: str) -> None:
+        """Call it lost, though the connection may still be there."""
+        self._trouble = self._trouble or trouble
+        self.lost.set()
+
+    @property
     def alive(self) -> bool:
         """Whether it can be used still, as far as one knows."""
         return not self.lost.is_set() and self._client.is_connected
 
-    async def prepare(self, on_message: Callable[[Msg], None], on_trouble: Callable[[str], None]) -> None:
+    async def prepare(self, on_message: Callable[[Msg], None]) -> None:
         """Make the streams and the consumer, or leave them when they are there, and listen for pulled messages.
 
         Raises:
@@ -171,7 +182,7 @@ class Session:
                 on_message(message)
             elif status not in ("404", "408", "100"):
                 # 404 and 408 end a pull request that found nothing. The rest: the consumer is gone, or the server is leaving.
-                on_trouble(f"{status} {(message.headers or {}).get('Description', '')}".strip())
+                self.give_up(f"{status} {(message.headers or {}).get('Description', '')}".strip())
 
         self._messages = await self._client.subscribe(self._inbox, cb=received)
 

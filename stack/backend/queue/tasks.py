@@ -28,6 +28,13 @@ MAX_ATTEMPTS = 5
 MAX_PAYLOAD = 256 * 1024
 
 
+# Characters; account ids and correlation ids have up to 64.
+_MAX_NAME = 128
+
+# Unix seconds: the year 5138. The calendar of datetime ends in 9999.
+_LATEST = 1e11
+
+
 class StoreGone(Exception):
     """The store cannot be reached now. It may come back; nothing was changed as far as one can know."""
 
@@ -93,8 +100,12 @@ class Task:
         texts = (task.id, task.account_id, task.task, task.prompt, task.request_id)
         if not all(isinstance(text, str) for text in texts) or not isinstance(task.created_at, int | float):
             raise ValueError("a field of another type")
-        if not SESSION_ID.fullmatch(task.id):
-            raise ValueError("an id that is none")
+        names = (task.account_id, task.task, task.request_id)
+        # What a database would refuse, or nobody can read: the first belongs into no row, the second into no log.
+        if not SESSION_ID.fullmatch(task.id) or not all(name.isprintable() and len(name) <= _MAX_NAME for name in names):
+            raise ValueError("an id or a name that is none")
+        if not 0 <= task.created_at <= _LATEST:
+            raise ValueError("a time that is none")
         return task
 
 

@@ -18,6 +18,9 @@ const typing = document.querySelector("#typing");
 // Milliseconds after a reconnection until a message that nobody began to answer is given back.
 const UNANSWERED_MS = 4000;
 
+// Seconds in which a question about a tool is answered, when the server does not say.
+const PATIENCE_S = 60;
+
 const FORGOTTEN = "forgotten";
 
 const transcript = new Transcript();
@@ -82,6 +85,14 @@ function breakOff(entry, reason) {
   messages.say(`The answer broke off. ${reason}`);
 }
 
+function ask(question) {
+  confirm.ask(question, (allow) => {
+    if (socket?.send({ type: "confirm", call_id: question.call_id, allow })) transcript.settle(question.call_id);
+    else complain("There is no connection to the assistant now, so nothing was changed. Ask again when it is back.");
+    keep();
+  });
+}
+
 const handlers = {
   connected({ resumed, last_id: last }) {
     const entry = transcript.streaming;
@@ -94,6 +105,8 @@ const handlers = {
         settle();
       }, UNANSWERED_MS);
     }
+    // Those from before a reload.
+    for (const question of transcript.questions) ask(question);
     remember();
   },
 
@@ -143,8 +156,12 @@ const handlers = {
 
   system(message) {
     if (message.kind === "confirmation") {
-      confirm.ask(message, (allow) => socket?.send({ type: "confirm", call_id: message.call_id, allow }) ?? false);
+      const until = Date.now() + (message.expires_in ?? PATIENCE_S) * 1000;
+      const { call_id, tool, text, arguments: given } = message;
+      transcript.questions.push({ call_id, tool, text, arguments: given, until });
+      ask(transcript.questions.at(-1));
     } else if (message.kind === "confirmed") {
+      transcript.settle(message.call_id);
       confirm.decided(message.call_id);
       show({ role: "note", text: message.text || (message.allowed ? "It was allowed." : "It was not allowed.") });
       messages.say(message.text ?? "");

@@ -8,10 +8,7 @@ const clock = document.querySelector("#confirm-clock");
 const allow = document.querySelector("#allow");
 const deny = document.querySelector("#deny");
 
-// Seconds, when the server does not say how long it waits.
-const PATIENCE_S = 60;
-
-// `{call_id, tool, text, arguments, ends, decide}` each; the first is the one that is shown.
+// `{call_id, tool, text, arguments, until, decide}` each; the first is the one that is shown.
 let questions = [];
 let ticking = 0;
 
@@ -44,7 +41,7 @@ function show() {
 
 function tick() {
   const question = questions[0];
-  const left = Math.ceil((question.ends - performance.now()) / 1000);
+  const left = Math.ceil((question.until - Date.now()) / 1000);
   if (left <= 0) decided(question.call_id);
   else clock.textContent = `Without an answer it is not done, in ${left} s.`;
 }
@@ -55,11 +52,10 @@ function decide(allowed) {
   show();
 }
 
-// Asks about a call; `answer(allow)` is called at most once.
-export function ask({ call_id, tool, text: about, arguments: given, expires_in: within }, answer) {
-  if (questions.some((question) => question.call_id === call_id)) return;
-  const ends = performance.now() + (within ?? PATIENCE_S) * 1000;
-  questions.push({ call_id, tool, text: about, arguments: given, ends, decide: answer });
+// Asks about a call until a moment (Unix milliseconds); `decide(allow)` is called at most once.
+export function ask({ call_id, tool, text: about, arguments: given, until }, decide) {
+  if (until <= Date.now() || questions.some((question) => question.call_id === call_id)) return;
+  questions.push({ call_id, tool, text: about, arguments: given, until, decide });
   if (questions.length === 1) show();
 }
 

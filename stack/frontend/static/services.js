@@ -17,7 +17,11 @@ const MOODS = {
   unknown: ["fair", "○"],
 };
 
+// An event of the window: the backend can be reached again.
+export const RETURNED = "backend-returned";
+
 let latest = [];
+let reachable = true;
 let source = null;
 let silence = 0;
 
@@ -52,6 +56,9 @@ function show(rows) {
   write(summary, troubled.length ? `${troubled.join(", ")}.` : "All services are well.");
   write(short, troubled.length ? `${troubled.length} not well` : "all well");
   short.dataset.mood = troubled.length ? "bad" : "good";
+  const before = reachable;
+  reachable = rows.some(({ name, status }) => name === "backend" && (status === "ok" || status === "degraded"));
+  if (reachable && !before) dispatchEvent(new Event(RETURNED));
 }
 
 // What was last seen, of which nothing is known now.
@@ -95,7 +102,12 @@ function close() {
 
 export function start() {
   // On a narrow screen the conversation comes first; the summary in the panel's title says enough.
-  panel.open = !matchMedia("(max-width: 48rem)").matches;
+  const narrow = matchMedia("(max-width: 48rem)");
+  const fit = () => {
+    panel.open = !narrow.matches;
+  };
+  narrow.addEventListener("change", fit);
+  fit();
   // A page in the background asks nothing until it is looked at again.
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);

@@ -1,6 +1,7 @@
 // The WebSocket to the assistant: opened, signed in, and opened again after each loss, going on where it was.
 
 import { remaining, token } from "./account.js";
+import { RETURNED } from "./services.js";
 
 // Milliseconds. The first retry is nearly at once: most losses are a service that restarts.
 const FIRST_WAIT_MS = 300;
@@ -28,7 +29,9 @@ export class Socket {
   #closed = false;
   #fresh = false;
   #missing = 0;
-  #hasten = () => this.#again(0);
+  #hasten = () => {
+    if (this.#timer) this.#again(0);
+  };
 
   // `listener.message(message)` gets what the server says, `listener.state(name, detail)` gets `connecting`, `open`, `waiting`
   // (detail: seconds) and `refused` (detail: the reason). `lastId` is the last message that was seen, 0 for none.
@@ -36,8 +39,9 @@ export class Socket {
     this.#session = session;
     this.#lastId = lastId;
     this.#listener = listener;
-    // The network is back: no reason to sit out the rest of a wait.
+    // The network is back, or the backend: no reason to sit out the rest of a wait.
     addEventListener("online", this.#hasten);
+    addEventListener(RETURNED, this.#hasten);
     this.#open();
   }
 
@@ -58,6 +62,7 @@ export class Socket {
     clearTimeout(this.#deadline);
     clearTimeout(this.#renewal);
     removeEventListener("online", this.#hasten);
+    removeEventListener(RETURNED, this.#hasten);
     this.#socket?.close(1000);
   }
 
@@ -166,7 +171,10 @@ export class Socket {
     clearTimeout(this.#timer);
     this.#listener.state("waiting", wait / 1000);
     // Not all pages at the same moment.
-    this.#timer = setTimeout(() => this.#open(), wait * (0.75 + Math.random() / 2));
+    this.#timer = setTimeout(() => {
+      this.#timer = 0;
+      this.#open();
+    }, wait * (0.75 + Math.random() / 2));
     this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT_MS);
   }
 }

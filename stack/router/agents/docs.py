@@ -65,12 +65,22 @@ class DocsAgent:
         if not found:
             return "I found nothing about that in the documentation. The exact name of a key, a command or an option may find it."
         best, *others = found
-        reply = f"From {best.section}:\n\n{_quote(best.text)}"
+        reply = f"From {best.section}:\n\n{_quote(self._whole(best))}"
         # A section once, however many of its passages are near.
         further = dict.fromkeys(other.section for other in others if other.section != best.section)
         if further:
             reply += "\n\nSee also: " + "; ".join(further)
         return reply
+
+    def _whole(self, passage: Passage) -> str:
+        """The passage's text; one that ends with a colon with what it announces."""
+        texts = [passage.text]
+        if passage.text.rstrip().endswith(":"):
+            for follower in self._known[self._known.index(passage) + 1 :]:
+                if follower.section != passage.section or sum(map(len, texts)) > _QUOTE_CHARACTERS:
+                    break
+                texts.append(follower.text)
+        return "\n".join(texts)
 
     def _nearest(self, text: str) -> list[Passage]:
         """At most four passages, the nearest first; none that is too far."""

@@ -5,6 +5,7 @@ The backend has the tools. Without it, or without devctl, the agent tells what t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,10 @@ from stack.router.agents.toolbox import Toolbox, ToolTrouble
 from stack.router.agents.wishes import ControlWish, asks_why, control_wish, log_wish, named
 
 _WELL = ("ready", "completed", "external")
+
+# Seconds for all calls of one answer. They take milliseconds, and a second when the tool server starts first; the backend itself
+# waits 10 s for a reply.
+_PATIENCE = 8.0
 
 # Characters of a log line that are quoted; the rest is in the log.
 _LINE = 300
@@ -38,13 +43,15 @@ class OpsAgent:
     async def stream(self, question: Question) -> AsyncGenerator[str, None]:
         """The reply, line by line."""
         try:
-            report = (await self._toolbox.call("devctl.status", {})).data
-            if report.get("running"):
-                lines = await self._answer(question, report)
-            else:
+            async with asyncio.timeout(_PATIENCE):
+                report = (await self._toolbox.call("devctl.status", {})).data
+                lines = await self._answer(question, report) if report.get("running") else None
+            if lines is None:
                 lines = await self._without("These services do not run under devctl, so I only see their own health answers.")
         except ToolTrouble as trouble:
             lines = await self._without(f"I cannot ask devctl now: {trouble}.")
+        except TimeoutError:
+            lines = await self._without(f"I asked devctl and got no answer within {_PATIENCE:g} s.")
         for number, line in enumerate(lines):
             yield f"\n{line}" if number else line
 
