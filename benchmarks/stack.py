@@ -152,7 +152,7 @@ async def _constant_streams(address: str) -> tuple[list[int], float]:
 
 
 async def _streams(address: str, token: str, pid: int) -> tuple[list[int], float, list[int], int]:
-    """(messages of an answer received by each client, seconds, private bytes of the backend after each round, answers that came)."""
+    """(messages received by each client, seconds, private bytes of the backend after each round, answers that came whole)."""
     whole, sizes = 0, []
     rounds = asyncio.Barrier(CLIENTS)
 
@@ -191,9 +191,8 @@ def _websockets(stage: Stage, visitor: Visitor, notes: list[str]) -> list[Row]:
     ours, theirs = sum(received) / seconds, sum(constant) / floor
     dropped = CLIENTS * ROUNDS - whole
     growth = (sizes[-1] - sizes[0]) / 1e6
-    notes.append(
-        f"stack: WebSockets, private memory of the backend after each round {', '.join(f'{size / 1e6:.0f}' for size in sizes)} MB"
-    )
+    each = ", ".join(f"{size / 1e6:.0f}" for size in sizes)
+    notes.append(f"stack: WebSockets, private memory of the backend after each round {each} MB")
     return [
         Row(f"stack: {CLIENTS} WebSockets streaming at once, answers lost", f"{dropped} of {CLIENTS * ROUNDS}", "0", dropped == 0),
         Row("stack: the same, messages a second", f"{ours:.0f}", beside=beside("constant", f"{theirs:.0f}", ours / theirs)),
@@ -204,9 +203,11 @@ def _websockets(stage: Stage, visitor: Visitor, notes: list[str]) -> list[Row]:
 def _queue(notes: list[str]) -> list[Row]:
     with Stage(["full"]) as stage:
         stage.devctl("up", "--detach", "--auto-ports")
-        with contextlib.closing(Visitor(stage.service("frontend")["url"])) as visitor, httpx.Client(
-            base_url=stage.service("backend")["url"], headers={"Authorization": f"Bearer {visitor.token}"}, timeout=LIMIT, trust_env=False
-        ) as client:  # fmt: skip
+        with contextlib.ExitStack() as opened:
+            visitor = opened.enter_context(contextlib.closing(Visitor(stage.service("frontend")["url"])))
+            headers = {"Authorization": f"Bearer {visitor.token}"}
+            backend = stage.service("backend")["url"]
+            client = opened.enter_context(httpx.Client(base_url=backend, headers=headers, timeout=LIMIT, trust_env=False))
             names = [uuid.uuid4().hex for _ in range(JOBS)]
             refused: list[str] = []
 
@@ -242,9 +243,8 @@ def _queue(notes: list[str]) -> list[Row]:
             if service["name"] in ("router", "backend", "frontend")
         }
     answered = sum(record["state"] == "done" and bool(record["answer"]) for record in records)
-    notes.append(
-        f"stack: NATS was back {back:.1f} s after its kill; {len(refused)} times a job was refused meanwhile, and handed in again"
-    )
+    again = f"{len(refused)} times a job was refused meanwhile, and handed in again"
+    notes.append(f"stack: NATS was back {back:.1f} s after its kill; {again}")
     return [
         Row(
             f"stack: {JOBS:,} queued requests, NATS killed meanwhile: answered",

@@ -1,4 +1,4 @@
-"""Logging: one line a record on standard output, `[timestamp] [LEVEL] message {json}`.
+"""Logging: one line a record on standard output, and in a file when there is one, `[timestamp] [LEVEL] message {json}`.
 
 The JSON object holds the record's fields and the id of the request it belongs to. It is left out when there are none.
 """
@@ -11,6 +11,7 @@ import os
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 from typing import Any
 
 from stack.common.settings import SettingError
@@ -25,6 +26,10 @@ LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+
+# Bytes of the file until a new one begins, and how many full ones are kept: what devctl keeps of a service by default.
+_FILE_BYTES = 20_000_000
+_FILES = 4
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -70,10 +75,10 @@ class Log:
 
 
 def configure() -> None:
-    """Send every record at or above LOG_LEVEL (default `info`) to standard output.
+    """Send every record at or above LOG_LEVEL (default `info`) to standard output, and to the file LOG_FILE when that is set.
 
     Raises:
-        SettingError: LOG_LEVEL is no level.
+        SettingError: LOG_LEVEL is no level, or LOG_FILE cannot be written.
     """
     name = os.environ.get("LOG_LEVEL", "").strip().lower() or "info"
     if name not in LEVELS:
@@ -81,9 +86,15 @@ def configure() -> None:
     logging.addLevelName(METRIC, "METRIC")
     # A reader that went away must not turn every record into a traceback.
     logging.raiseExceptions = False
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Formatter())
-    logging.basicConfig(level=LEVELS[name], handlers=[handler], force=True)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if path := os.environ.get("LOG_FILE", "").strip():
+        try:
+            handlers.append(RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8"))
+        except OSError as error:
+            raise SettingError(f"LOG_FILE={path!r}: give a file that can be written ({error.strerror or error})") from error
+    for handler in handlers:
+        handler.setFormatter(_Formatter())
+    logging.basicConfig(level=LEVELS[name], handlers=handlers, force=True)
     # Libraries tell at INFO what the services' own records say already.
     for library in ("uvicorn", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(max(logging.WARNING, LEVELS[name]))

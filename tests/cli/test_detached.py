@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,15 +30,30 @@ services:
 @pytest.fixture
 def running(project: Project) -> Project:
     """A project whose stack is up."""
+    return started(project)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The same, one for all tests that only look at it."""
+    project = Project(tmp_path_factory.mktemp("seen"), tmp_path_factory.mktemp("rt") / "d")
+    try:
+        yield started(project)
+    finally:
+        project.close()
+
+
+def started(project: Project) -> Project:
+    """Brings the stack up."""
     project.write(STACK.format(port=free_port()))
     result = project.run("up", "-d")
     assert result.returncode == 0, result.stderr
     return project
 
 
-def test_up_returns_when_all_is_ready(running: Project) -> None:
+def test_up_returns_when_all_is_ready(seen: Project) -> None:
     """After `up -d` every service is ready, or completed."""
-    assert running.states() == {"web": "ready", "work": "ready", "task": "completed"}
+    assert seen.states() == {"web": "ready", "work": "ready", "task": "completed"}
 
 
 def test_up_prints_the_urls(project: Project) -> None:
@@ -49,34 +65,34 @@ def test_up_prints_the_urls(project: Project) -> None:
     assert "web" in result.stderr
 
 
-def test_status_for_people(running: Project) -> None:
+def test_status_for_people(seen: Project) -> None:
     """A plain table in a pipe: no colours, no boxes."""
-    result = running.run("status")
+    result = seen.run("status")
     assert result.returncode == 0
     assert "\x1b" not in result.stdout
     assert [line.split()[0] for line in result.stdout.splitlines()[2:]] == ["SERVICE", "web", "work", "task"]
 
 
-def test_status_of_one_service(running: Project) -> None:
+def test_status_of_one_service(seen: Project) -> None:
     """Named services only; an unknown one is an error with a suggestion."""
-    assert [service["name"] for service in running.json("ps", "work")["services"]] == ["work"]
-    result = running.run("status", "wrk")
+    assert [service["name"] for service in seen.json("ps", "work")["services"]] == ["work"]
+    result = seen.run("status", "wrk")
     assert result.returncode == 2
     assert "did you mean work?" in result.stderr
 
 
-def test_status_from_elsewhere(running: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_status_from_elsewhere(seen: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
     """-C and -f name the stack from anywhere, before or after the command."""
     elsewhere = Project(tmp_path_factory.mktemp("elsewhere"), Path("/nowhere"))
-    elsewhere.environment = running.environment
-    assert elsewhere.run("-C", str(running.root), "status").returncode == 0
-    assert elsewhere.run("status", "-f", str(running.root / "services.yaml")).returncode == 0
+    elsewhere.environment = seen.environment
+    assert elsewhere.run("-C", str(seen.root), "status").returncode == 0
+    assert elsewhere.run("status", "-f", str(seen.root / "services.yaml")).returncode == 0
 
 
-def test_logs_are_labelled(running: Project) -> None:
+def test_logs_are_labelled(seen: Project) -> None:
     """Each line has its service; a name restricts them."""
-    assert "work | hello from work\n" in running.run("logs").stdout
-    assert running.run("logs", "task").stdout == "task | done\n"
+    assert "work | hello from work\n" in seen.run("logs").stdout
+    assert seen.run("logs", "task").stdout == "task | done\n"
 
 
 def test_logs_work_when_nothing_runs(running: Project) -> None:
@@ -86,15 +102,15 @@ def test_logs_work_when_nothing_runs(running: Project) -> None:
     assert running.run("logs", "--run", "last", "task", "--raw").stdout == "done\n"
 
 
-def test_logs_as_json(running: Project) -> None:
+def test_logs_as_json(seen: Project) -> None:
     """One object a line."""
-    record = json.loads(running.run("logs", "task", "--json").stdout)
+    record = json.loads(seen.run("logs", "task", "--json").stdout)
     assert (record["service"], record["stream"], record["text"]) == ("task", "stdout", "done")
 
 
-def test_logs_of_an_unknown_service(running: Project) -> None:
+def test_logs_of_an_unknown_service(seen: Project) -> None:
     """A name that is in no log and no manifest is a usage error."""
-    assert running.run("logs", "nobody").returncode == 2
+    assert seen.run("logs", "nobody").returncode == 2
 
 
 def test_logs_follow_over_a_restart(running: Project) -> None:
@@ -111,11 +127,11 @@ def test_logs_follow_over_a_restart(running: Project) -> None:
         follower.communicate()
 
 
-def test_logs_follow_ends_with_its_reader(running: Project) -> None:
+def test_logs_follow_ends_with_its_reader(seen: Project) -> None:
     """`logs -f | head -1` ends though nothing more is written."""
     result = subprocess.run(
         ["bash", "-c", f"{DEVCTL} logs -f task | head -1"],
-        cwd=running.root, env=running.environment, capture_output=True, text=True, timeout=HANG,
+        cwd=seen.root, env=seen.environment, capture_output=True, text=True, timeout=HANG,
     )  # fmt: skip
     assert result.stdout == "task | done\n"
 
@@ -145,11 +161,11 @@ def test_wait_for_what_cannot_happen(running: Project) -> None:
     assert "unhealthy" in result.stderr
 
 
-def test_why_of_a_ready_service(running: Project) -> None:
+def test_why_of_a_ready_service(seen: Project) -> None:
     """It is a sentence with evidence; without a name only what is not well is explained."""
-    assert "web is ready" in running.run("why", "web").stdout
-    assert running.run("why").stdout == ""
-    assert running.json("why", "web")["state"] == "ready"
+    assert "web is ready" in seen.run("why", "web").stdout
+    assert seen.run("why").stdout == ""
+    assert seen.json("why", "web")["state"] == "ready"
 
 
 def test_events_outlive_the_run(running: Project) -> None:
@@ -160,17 +176,17 @@ def test_events_outlive_the_run(running: Project) -> None:
     assert "run started" in running.run("events").stdout
 
 
-def test_timeline(running: Project, tmp_path: Path) -> None:
+def test_timeline(seen: Project, tmp_path: Path) -> None:
     """Text with the critical path, JSON, and a picture."""
-    assert "critical path: web → work" in running.run("timeline").stdout
-    assert {entry["service"] for entry in running.json("timeline")} == {"web", "work", "task"}
-    running.run("timeline", "--svg", str(tmp_path / "chart.svg"))
+    assert "critical path: web → work" in seen.run("timeline").stdout
+    assert {entry["service"] for entry in seen.json("timeline")} == {"web", "work", "task"}
+    seen.run("timeline", "--svg", str(tmp_path / "chart.svg"))
     assert (tmp_path / "chart.svg").read_text().startswith("<svg")
 
 
-def test_completion_of_running_services(running: Project) -> None:
+def test_completion_of_running_services(seen: Project) -> None:
     """Names come from the supervisor, which needs no YAML."""
-    assert running.run("__complete", "--", "logs", "w").stdout.split() == ["web", "work"]
+    assert seen.run("__complete", "--", "logs", "w").stdout.split() == ["web", "work"]
 
 
 def test_down_prints_a_receipt(running: Project) -> None:

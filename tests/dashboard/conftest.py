@@ -24,6 +24,21 @@ def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatc
 @pytest.fixture
 def stack(project: Project) -> Project:
     """db ← web ← worker, ready."""
+    return started(project)
+
+
+@pytest.fixture(scope="module")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The same stack, one for all tests of a module that only look at it. DEVCTL_RUNTIME_DIR is theirs to set."""
+    project = Project(tmp_path_factory.mktemp("shared"), tmp_path_factory.mktemp("rt") / "d")
+    try:
+        yield started(project)
+    finally:
+        project.close()
+
+
+def started(project: Project) -> Project:
+    """The stack that is looked at."""
     (project.root / "writer.py").write_text(WRITER)
     project.write(MANIFEST)
     up = project.run("up", "-d")

@@ -103,10 +103,12 @@ def make_context(project: Project, **extra: Any) -> Context:
 
 
 @asynccontextmanager
-async def opened(project: Project, size: tuple[int, int] = SIZE, keys: Path | None = None, **extra: Any) -> AsyncIterator[Board]:
-    """The dashboard on the stack of `project`."""
-    root = project.root
-    app = Dashboard(make_context(project, **extra), preferences_path=root / "prefs.json", keys_path=keys or root / "keys.toml")
+async def opened(
+    project: Project, size: tuple[int, int] = SIZE, keys: Path | None = None, home: Path | None = None, **extra: Any
+) -> AsyncIterator[Board]:
+    """The dashboard on the stack of `project`; in `home`, by default the project's directory, is what it remembers."""
+    home = home or project.root
+    app = Dashboard(make_context(project, **extra), preferences_path=home / "prefs.json", keys_path=keys or home / "keys.toml")
     async with app.run_test(size=size) as pilot:
         yield Board(app, pilot)
 

@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from textual.command import CommandList
+from textual.events import Paste
+from textual.widgets import Input
 
 from devctl.dashboard import keys
 from devctl.dashboard.dialogs import ChoiceDialog, HelpDialog
@@ -294,7 +297,10 @@ async def editor(board: Board) -> None:
 @scene("save")
 async def save(board: Board) -> None:
     target = board.app.context.logs.parent / "saved.txt"
-    await board.press("ctrl+s", "ctrl+a", "ctrl+k", *str(target), "enter")
+    await board.press("ctrl+s", "ctrl+a", "ctrl+k")
+    board.app.post_message(Paste(str(target)))
+    await board.until(lambda: board.app.logs.prompt.query_one(Input).value == str(target))
+    await board.press("enter")
     await board.until(target.exists)
     await board.until(lambda: "needle in the log" in target.read_text())
 
@@ -345,12 +351,18 @@ async def sizes(board: Board) -> None:
     await board.until(lambda: board.app.services.outer_size.width == before)
 
 
+def offered(board: Board) -> str:
+    """What Enter would run from the palette."""
+    found = board.app.screen.query_one(CommandList)
+    return found.get_option_at_index(0).hit.text if found.highlighted == 0 else ""
+
+
 @scene("palette")
 async def palette(board: Board) -> None:
     before = board.app.view_of("web").pid
     await board.press("ctrl+p", *"restart web")
     await board.sees("restart web with its dependents")
-    await board.pilot.pause(0.3)
+    await board.until(lambda: offered(board) == "restart web")
     await board.press("enter")
     await board.until(lambda: board.app.view_of("web").pid not in (None, before))
 
@@ -403,15 +415,38 @@ def test_every_command_has_a_scene() -> None:
     assert set(SCENES) == set(keys.KEYS)
 
 
-@pytest.mark.parametrize("act", dict.fromkeys(SCENES.values()), ids=lambda act: act.__name__)
-def test_keys(stack: Project, act: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each key has the effect that the help says."""
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+# Scenes after which the stack is another one: each has one of its own.
+STEERED = (stop_and_start, restart, restart_with_dependents, signal, palette, quit_and_stop, interrupt)
+
+
+def show(stack: Project, act: Scene, home: Path) -> None:
+    """Plays a scene on a dashboard that has just been opened."""
 
     async def run() -> None:
-        async with opened(stack) as board:
+        async with opened(stack, home=home) as board:
             await board.until(lambda: board.state("worker") == "ready" and len(board.app.logs.model) > 12)
             await act(board)
 
     play(run)
+
+
+@pytest.fixture
+def no_desktop(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Nothing that could show a page."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("act", STEERED, ids=lambda act: act.__name__)
+@pytest.mark.usefixtures("no_desktop")
+def test_keys_that_steer(stack: Project, act: Scene, tmp_path: Path) -> None:
+    """Each key has the effect on the stack that the help says."""
+    show(stack, act, tmp_path)
+
+
+@pytest.mark.parametrize("act", [act for act in dict.fromkeys(SCENES.values()) if act not in STEERED], ids=lambda act: act.__name__)
+def test_keys(shared_stack: Project, act: Scene, tmp_path: Path, no_desktop: pytest.MonkeyPatch) -> None:
+    """Each key has the effect on what is shown that the help says."""
+    no_desktop.setenv("DEVCTL_RUNTIME_DIR", shared_stack.environment["DEVCTL_RUNTIME_DIR"])
+    show(shared_stack, act, tmp_path)

@@ -1,7 +1,7 @@
 """Every adversary with every ending: no process that a service ever started survives.
 
 Each alone once, without the cgroup and, where the tests run as root, as another user: the layers that work everywhere. Then the
-cheap ones as one company, several times (DEVCTL_GUARANTEE_REPEAT, 5 by default; more for a long night), then all of them.
+cheap ones as one company, once in each mode (DEVCTL_GUARANTEE_REPEAT times, 3 by default; more for a long night), then all of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.guarantee.conftest import MakeDevctl
 from tests.guarantee.endings import FURTHER, REQUIRED, Ending
 from tests.guarantee.harness import AS_IS, NO_CGROUP, OTHER_USER, Devctl
 
-REPEAT = int(os.environ.get("DEVCTL_GUARANTEE_REPEAT", "5"))
+REPEAT = int(os.environ.get("DEVCTL_GUARANTEE_REPEAT", "3"))
 OBEDIENT = Adversary("obedient")  # keeps a foreground `up` alive when the adversary's first process leaves by itself
 HARDEST = OTHER_USER if os.getuid() == 0 else NO_CGROUP
 

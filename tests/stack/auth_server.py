@@ -34,6 +34,10 @@ from stack.common.web import RequestContext
 # Seconds until a test gives up. Only a hang meets it.
 GUARD = 30.0
 
+PASSWORD = "correct horse"
+
+Json = dict[str, Any]
+
 
 class Clock:
     """The real time, and as much later as a test wants."""
@@ -127,3 +131,33 @@ def serving(app: Any) -> Iterator[str]:
         thread.join(GUARD)
         listener.close()
         assert not thread.is_alive()
+
+
+def register(client: httpx.Client, name: str) -> Json:
+    """A new account's tokens."""
+    answer = client.post("/api/auth/register", json={"name": name, "password": PASSWORD})
+    assert answer.status_code == 201, answer.text
+    tokens: Json = answer.json()
+    return tokens
+
+
+def protected(client: httpx.Client, token: str) -> httpx.Response:
+    """The protected route, asked with an access token."""
+    return client.get("/api/protected", headers={"Authorization": f"Bearer {token}"})
+
+
+def refresh(client: httpx.Client, token: str) -> httpx.Response:
+    """Refresh as a program that has this token."""
+    return client.post("/api/auth/refresh", json={"refresh_token": token})
+
+
+def show(server: AuthServer, cookies: dict[str, str]) -> httpx.Response:
+    """Refresh as a page that has these cookies."""
+    with server.client(page=True) as browser:
+        browser.cookies.update(cookies)
+        return browser.post("/api/auth/refresh")
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error answer."""
+    return answer.status_code, answer.json()["error"]["code"]

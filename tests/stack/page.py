@@ -41,8 +41,8 @@ FLAGS = (
 GUARD = 60
 
 
-# Texts of which the contrast with what is behind them is below 4.5:1 (WCAG 2.2, 1.4.3), fields and buttons without a name (4.1.2), and
-# identities that two elements have.
+# Texts of which the contrast with what is behind them is below 4.5:1 (WCAG 2.2, 1.4.3), fields and buttons without a name (4.1.2),
+# and identities that two elements have.
 _FAULTS = """
 const luminance = (colour) => {
   const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map((value) => {

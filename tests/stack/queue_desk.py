@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import nats
+
 from stack.backend.queue.queue import Queue
 from stack.backend.queue.tasks import QueueGone, Task, TaskRecord, TaskStore
+from tests.stack.servers import Server
 
 # Seconds until a test gives up. Only a hang meets it.
 GUARD = 30.0
@@ -105,3 +108,26 @@ async def insist(queue: Queue, task: Task) -> int:
 def job(number: int | str) -> Task:
     """A task with this number."""
     return Task(f"job-{number}", "ann", "chat", f"question {number}", f"request-{number}")
+
+
+async def clear(server: Server) -> None:
+    """Delete every stream."""
+    client = await nats.connect(server.url)
+    for info in await client.jetstream().streams_info():
+        await client.jetstream().delete_stream(info.config.name or "")
+    await client.close()
+
+
+async def messages(server: Server, stream: str) -> int:
+    client = await nats.connect(server.url)
+    try:
+        return (await client.jetstream().stream_info(stream)).state.messages
+    finally:
+        await client.close()
+
+
+async def until_messages(server: Server, stream: str, count: int) -> None:
+    """Wait until a stream holds so many messages; the server tells nobody of acknowledgements, so it is asked."""
+    async with asyncio.timeout(GUARD):
+        while await messages(server, stream) != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

@@ -18,9 +18,11 @@ from stack.backend.auth.__main__ import Refused, add, promote
 from stack.backend.auth.keys import KeyRing
 from stack.backend.auth.limits import Attempts
 from stack.backend.auth.passwords import Passwords
+from stack.backend.auth.service import Auth
 from stack.backend.auth.settings import AuthSettings, OidcSettings, from_environment
 from stack.backend.database.database import Database
 from stack.common.errors import ApiError
+from stack.common.internal import InternalKey
 from stack.common.settings import SettingError
 from tests.stack.auth_server import auth_server
 from tests.stack.conftest import PROJECT
@@ -135,6 +137,13 @@ def test_a_damaged_key_file_is_named(tmp_path: Path, content: str) -> None:
     with pytest.raises(ValueError, match=r"keys\.json holds no keys; delete it"):
         KeyRing(tmp_path / "keys.json", 900)
     assert (tmp_path / "keys.json").read_text() == content
+
+
+def test_a_backend_without_usable_keys_does_not_start(tmp_path: Path) -> None:
+    """It says which file as a setting that is wrong, and makes no other keys in its place."""
+    (tmp_path / "auth-keys.json").write_text("{}")
+    with pytest.raises(SettingError, match=r"auth-keys\.json holds no keys"):
+        Auth(Database(None, tmp_path), AuthSettings(), tmp_path, InternalKey(tmp_path / "internal.key"))
 
 
 def test_derived_secrets_differ_by_purpose_and_outlive_rotation(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_visitor_is_signed_in_and_answered_over_several_turns(page: Page) -> N
 
 
 def test_words_appear_as_they_come_and_a_reload_goes_on(stack: Stack, page: Page) -> None:
-    """What has come is shown before the rest is there. A reload in the middle keeps it, and goes on to the end, with nothing twice."""
+    """What has come is shown before the rest is there. A reload keeps it and goes on to the end, with nothing twice."""
     page.open()
     page.ask("Is everything healthy?")
     stack.model.reset()
@@ -174,7 +174,7 @@ def test_a_killed_service_shows_and_its_return(stack: Stack, page: Page) -> None
 
 
 def test_a_lost_connection_goes_on_where_it_was(stack: Stack, page: Page) -> None:
-    """The page's own server is killed in the midst of an answer: the page comes back by itself, and the answer has every word once."""
+    """The page's own server is killed in the midst of an answer: the page comes back by itself, with every word once."""
     page.open()
     stack.model.reset()
     stack.model.will(answer("five six seven eight", hold_after=2))
@@ -204,7 +204,7 @@ def test_a_message_is_given_back_while_the_backend_is_away(stack: Stack, page: P
 
 
 def test_a_tool_waits_for_a_yes(stack: Stack, page: Page) -> None:
-    """The dialog has the focus on the harmless answer and survives a reload; Escape is a no, and only a yes restarts the service."""
+    """The dialog has the focus on the harmless answer and survives a reload; Escape is a no, and only a yes restarts it."""
     page.open()
     before = stack.service("router")["pid"]
     page.ask("restart router")

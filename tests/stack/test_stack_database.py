@@ -7,6 +7,7 @@ import contextlib
 import logging
 import queue
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -288,6 +289,24 @@ def test_a_replayed_refresh_token_ends_its_session_in_postgresql(postgres: Serve
         assert client.post("/api/auth/refresh", json={"refresh_token": first["refresh_token"]}).status_code == 200
         assert client.post("/api/auth/refresh", json={"refresh_token": first["refresh_token"]}).status_code == 401
         assert client.get("/api/protected", headers={"Authorization": f"Bearer {first['access_token']}"}).status_code == 401
+
+
+def test_of_many_who_want_a_name_one_gets_it(postgres: Server, tmp_path: Path) -> None:
+    """Registrations that meet in the database: one account is made, the others are told, none fails."""
+    body = {"name": "Zuse", "password": "correct horse"}
+    answers: list[int] = []
+    with auth_server(tmp_path, database_url=postgres.url) as server:
+
+        def register() -> None:
+            with server.client() as client:
+                answers.append(client.post("/api/auth/register", json=body).status_code)
+
+        threads = [threading.Thread(target=register) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(answers) == [201] + [409] * 5
 
 
 def test_a_server_that_hangs_is_given_up(postgres: Server, tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:

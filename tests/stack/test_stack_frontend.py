@@ -85,7 +85,7 @@ def test_a_long_message_is_refused(trio: Trio) -> None:
 
 
 def test_a_page_that_does_not_read_costs_little(launcher: Launcher, scene: Scene) -> None:
-    """What it does not take stays with the backend, which drops it in the end; the frontend keeps a few messages, not all of them."""
+    """What it does not take stays with the backend, which drops it in the end; the frontend keeps a few messages only."""
     frontend = launcher.start("frontend", BACKEND_URL=scene.backend.url)
     process = psutil.Process(frontend.process.pid)
     narrow = socket.socket()

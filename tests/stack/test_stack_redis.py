@@ -351,13 +351,9 @@ def test_a_router_uses_redis_and_does_without() -> None:
             router.wait_line("Router ready")
             assert length(router) == 2
             assert router.get("/health").json()["components"]["sessions"]["store"] == "redis"
-            assert router.stop() == 0
 
-            router = launcher.start("router", REDIS_URL=redis.url)
-            router.wait_line("Router ready")
-            assert length(router) == 4
             redis.kill()
-            assert length(router) == 6
+            assert length(router) == 4
             router.wait_line(r"\[WARNING\] Redis is away")
             router.wait_line(r"\[WARNING\] Using in-memory session store until Redis returns")
             health = router.get("/health")
@@ -371,7 +367,7 @@ def test_a_router_uses_redis_and_does_without() -> None:
             assert router.stop(signal.SIGKILL) == -signal.SIGKILL
             router = launcher.start("router", REDIS_URL=redis.url)
             router.wait_line("Router ready")
-            assert length(router) == 8
+            assert length(router) == 6
     finally:
         launcher.close()
 

@@ -37,9 +37,11 @@ def test_health_is_503_until_the_model_is_loaded(launcher: Any) -> None:
     router = launcher.start("router", ROUTER_WARMUP_SECONDS="600")
     health = router.get("/health")
     assert (health.status_code, health.json()["status"]) == (503, "starting")
-    refused = router.post("/route", {"session_id": "a", "message": "hello"})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "starting")
-    assert refused.headers["retry-after"] == "1"
+    for path in ("/route", "/route/stream"):
+        refused = router.post(path, {"session_id": "a", "message": "hello"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "starting")
+        assert refused.headers["retry-after"] == "1"
+    assert router.get("/sessions/a").status_code == 503
 
 
 def test_warmup_lengthens_the_start(launcher: Any) -> None:
@@ -229,6 +231,13 @@ def test_a_wrong_setting_is_named(launcher: Any, variable: str, value: str) -> N
     """A setting that cannot be used ends the start with status 2 and one line that names it."""
     router = launcher.spawn("router", **{variable: value})
     assert re.fullmatch(rf"router: {variable}='{value}': give .*", router.output())
+    assert router.process.returncode == 2
+
+
+def test_a_state_directory_that_cannot_be_is_named(launcher: Any) -> None:
+    """Without a place for the services' common key the router ends with status 2 and says which setting names it."""
+    router = launcher.spawn("router", STACK_STATE="/dev/null/state")
+    assert re.fullmatch(r"router: STACK_STATE: the services' common key cannot be read there: .*", router.output())
     assert router.process.returncode == 2
 
 

@@ -111,14 +111,6 @@ def test_bad_messages_are_refused(router: Service, body: bytes) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_request")
 
 
-def test_a_router_that_starts_says_so(launcher: Launcher) -> None:
-    """Before its model is loaded, a stream is refused as a message is."""
-    router = launcher.start("router", ROUTER_WARMUP_SECONDS="600")
-    refused = router.post("/route/stream", {"session_id": "a", "message": "hello"})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "starting")
-    assert router.get("/sessions/a").status_code == 503
-
-
 def test_a_router_that_stops_ends_its_streams(launcher: Launcher, backend: OpenAIServer) -> None:
     """On SIGTERM an answer under way ends with an error that says why, and the router goes at once."""
     router = launcher.start("router", BACKEND_URL=backend.url.removesuffix("/v1"))

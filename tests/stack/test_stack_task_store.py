@@ -119,9 +119,9 @@ def test_unfinished_tasks_come_page_by_page(play: Play) -> None:
         await store.finish("page-3", "failed", None, "no")
         begin = Task("", "", "", "", created_at=start)
         first = await store.unfinished(begin, 2)
-        second = await store.unfinished(first[-1], 2)
-        assert [task.id for task in first + second] == ["page-0", "page-1", "page-2", "page-4"]
-        assert await store.unfinished(second[-1], 2) == []
+        second = await store.unfinished(first[-1].task, 2)
+        assert [record.task.id for record in first + second] == ["page-0", "page-1", "page-2", "page-4"]
+        assert await store.unfinished(second[-1].task, 2) == []
 
     play(scene)
 

@@ -19,7 +19,7 @@ LONG = " ".join(["x" * 2000] * 100)  # one answer; several of them fill every bu
 
 def hold(model: OpenAIServer, text: str, after: int) -> None:
     """The next answer is `text`, and waits after some words until `model.release()`."""
-    model.hold()
+    model.reset()
     model.will(answer(text, hold_after=after))
 
 

@@ -8,12 +8,13 @@ header that no other origin can send without asking first, which is never grante
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stack.backend.auth.oidc import FLOW_LIFETIME
+from stack.backend.auth.flow import FLOW_LIFETIME
 from stack.backend.auth.sessions import IDLE, Caller
 from stack.backend.auth.settings import AuthSettings
 from stack.common.errors import ApiError
@@ -23,6 +24,9 @@ PAGE_HEADER = "X-Requested-With"
 
 PATH = "/api/auth"
 """Where the refresh token is sent to, and nowhere else."""
+
+# A name, an IPv4 address or an IPv6 address in brackets, and perhaps a port (RFC 3986, section 3.2).
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::\d*)?")
 
 
 def caller_of(request: Request) -> Caller:
@@ -44,7 +48,9 @@ async def same_origin(request: Request) -> None:
 
 def known_host(request: Request, settings: AuthSettings) -> None:
     """Refuse a host name that is not ours (403): a page elsewhere can let its own name lead to this machine (DNS rebinding)."""
-    host = request.url.hostname or ""
+    # The header itself: `request.url` puts the server's address in place of a name that it finds odd.
+    found = _HOST.fullmatch(request.headers.get("Host", ""))
+    host = found[1].strip("[]") if found else ""
     if host not in ("localhost", urlsplit(settings.public_url).hostname) and _address(host) is None:
         raise ApiError(403, "unknown_host", "This stack is not known by that name; PUBLIC_URL sets it.")
 

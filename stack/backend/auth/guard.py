@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from fastapi import Security
+from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection, Request
 
 from stack.common.errors import ApiError
@@ -44,7 +46,11 @@ def unknown(code: str, message: str) -> ApiError:
     return ApiError(401, code, message, {"WWW-Authenticate": "Bearer"})
 
 
-async def require(request: Request) -> Principal:
+# For the description of the API, where it makes the routes' need known; the header itself is read below, which says more.
+_BEARER = HTTPBearer(auto_error=False, description="An access token, as from POST /api/auth/login")
+
+
+async def require(request: Request, _: Annotated[object, Security(_BEARER)] = None) -> Principal:
     """Who is asking, by an access token (`Bearer`) or as another service of this stack (`Internal`).
 
     Raises:
@@ -60,7 +66,7 @@ async def require(request: Request) -> Principal:
     return await auth.principal_of(token.strip())
 
 
-async def require_admin(request: Request) -> Principal:
+async def require_admin(request: Request, _: Annotated[object, Security(_BEARER)] = None) -> Principal:
     """As `require`, for what concerns everybody: 403 for those who are no admins."""
     principal = await require(request)
     if not principal.admin:

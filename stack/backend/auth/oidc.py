@@ -5,26 +5,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import hashlib
 import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import jwt
-from cryptography.fernet import Fernet, InvalidToken
 
+from stack.backend.auth.flow import Flow, OidcError
 from stack.backend.auth.settings import OidcSettings, on_this_machine
 from stack.common.log import Log
 
 log = Log("stack.backend.auth.oidc")
-
-FLOW_LIFETIME = 600
-"""Seconds for somebody to sign in at the provider."""
 
 # Signatures with public keys only: the client's secret must never do as a key.
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -46,60 +42,6 @@ _REFETCH = 30.0
 
 # Seconds by which the provider's clock may differ from ours.
 _LEEWAY = 30
-
-
-class OidcError(Exception):
-    """A sign-in at the provider came to nothing.
-
-    Args:
-        code: for the page: denied, expired, invalid or unavailable.
-        detail: for the log.
-    """
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A sign-in that has begun; the browser keeps it, sealed, until it comes back.
-
-    Attributes:
-        state: comes back with the browser: the answer belongs to a question of this browser.
-        nonce: comes back in the ID token: it was made for this question.
-        verifier: what the challenge was made from: whoever only saw the code cannot use it.
-    """
-
-    state: str
-    nonce: str
-    verifier: str
-
-    @classmethod
-    def new(cls) -> Flow:
-        """A flow of random values."""
-        return cls(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48))
-
-    @property
-    def challenge(self) -> str:
-        """The verifier's hash (RFC 7636, section 4.2)."""
-        return base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
-
-    def seal(self, key: bytes, now: float) -> str:
-        """The flow, encrypted and signed with 32 bytes of key at a time in Unix seconds, for a cookie."""
-        return _box(key).encrypt_at_time(json.dumps(asdict(self)).encode(), int(now)).decode()
-
-    @classmethod
-    def unseal(cls, text: str, key: bytes, now: float) -> Flow:
-        """The flow in a cookie.
-
-        Raises:
-            OidcError: it is none, or older than FLOW_LIFETIME.
-        """
-        try:
-            return cls(**json.loads(_box(key).decrypt_at_time(text.encode(), FLOW_LIFETIME, int(now))))
-        except (InvalidToken, ValueError) as error:
-            raise OidcError("expired", "the sign-in was not begun in this browser, or too long ago") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +266,3 @@ def _endpoint(metadata: dict[str, Any], name: str) -> str:
     except ValueError as error:
         raise OidcError("unavailable", f"the provider's {name} is no address") from error
     raise OidcError("unavailable", f"the provider's {name} is no usable address")
-
-
-def _box(key: bytes) -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(key))

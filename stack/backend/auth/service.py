@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stack.backend.auth import accounts, sessions
 from stack.backend.auth.accounts import DEMO, Account, NameTaken
+from stack.backend.auth.flow import Flow
 from stack.backend.auth.guard import Principal, unknown
 from stack.backend.auth.keys import ROTATE_AFTER, KeyRing
 from stack.backend.auth.limits import Attempts
-from stack.backend.auth.oidc import Flow, Identity, Provider
+from stack.backend.auth.oidc import Identity, Provider
 from stack.backend.auth.passwords import Passwords
 from stack.backend.auth.sessions import Caller, Session
 from stack.backend.auth.settings import AuthSettings
@@ -27,6 +28,7 @@ from stack.backend.database.database import Database
 from stack.common.errors import ApiError
 from stack.common.internal import InternalKey
 from stack.common.log import Log
+from stack.common.settings import SettingError
 
 log = Log("stack.backend.auth")
 
@@ -64,6 +66,9 @@ class Auth:
         directory: where the keys are; it exists.
         internal: knows the other services.
         clock: Unix seconds.
+
+    Raises:
+        SettingError: the directory holds no usable keys and none can be made.
     """
 
     name = "auth"
@@ -79,7 +84,10 @@ class Auth:
         self.settings = settings
         self.internal = internal
         self.provider = Provider(settings.oidc, clock) if settings.oidc else None
-        self.ring = KeyRing(directory / "auth-keys.json", LIFETIME, clock)
+        try:
+            self.ring = KeyRing(directory / "auth-keys.json", LIFETIME, clock)
+        except (OSError, ValueError) as error:
+            raise SettingError(f"STACK_STATE: {error}") from error
         self._database = database
         self._clock = clock
         self._tokens = AccessTokens(self.ring, clock)

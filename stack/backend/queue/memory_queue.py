@@ -94,8 +94,8 @@ class MemoryQueue:
                 continue
             if not page:
                 break
-            for task in page:
-                self._list(task.id)
-            last, count = page[-1], count + len(page)
+            for record in page:
+                self._list(record.task.id)
+            last, count = page[-1].task, count + len(page)
         if count:
             log.info("Took up tasks from earlier", tasks=count)

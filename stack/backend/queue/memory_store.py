@@ -56,11 +56,11 @@ class MemoryTaskStore:
     async def get(self, task_id: str) -> TaskRecord | None:
         return self._records.get(task_id)
 
-    async def unfinished(self, after: Task | None, limit: int) -> list[Task]:
-        tasks = [record.task for record in self._records.values() if record.state not in FINAL]
+    async def unfinished(self, after: Task | None, limit: int) -> list[TaskRecord]:
+        records = [record for record in self._records.values() if record.state not in FINAL]
         if after is not None:
-            tasks = [task for task in tasks if (task.created_at, task.id) > (after.created_at, after.id)]
-        return sorted(tasks, key=lambda task: (task.created_at, task.id))[:limit]
+            records = [record for record in records if _place(record.task) > _place(after)]
+        return sorted(records, key=lambda record: _place(record.task))[:limit]
 
     async def counts(self) -> dict[State, int]:
         counted = Counter(record.state for record in self._records.values())
@@ -79,3 +79,7 @@ class MemoryTaskStore:
 
     def _forget(self, task_id: str) -> None:
         del self._finished[task_id], self._records[task_id]
+
+
+def _place(task: Task) -> tuple[float, str]:
+    return (task.created_at, task.id)

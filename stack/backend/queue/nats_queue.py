@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,14 +27,18 @@ from stack.backend.queue.nats_session import (
     Session,
     reason,
 )
-from stack.backend.queue.tasks import StoreGone, Task, TaskStore
-from stack.backend.queue.worker import BUSY_DELAY, Again, Worker
+from stack.backend.queue.tasks import StoreGone, Task, TaskRecord, TaskStore
+from stack.backend.queue.worker import ATTEMPT_TIMEOUT, BUSY_DELAY, Again, Worker
 from stack.common.log import Log
 
 log = Log("stack.backend.queue.nats")
 
 # Seconds between two attempts to connect: a restarted server is in use again before anybody asks.
 RECONNECT = 0.25
+
+# Seconds after which a task is published anew that waits while the server has nothing to deliver. Longer than any delay between two
+# attempts and than a lost acknowledgement takes.
+FORGOTTEN = 30.0
 
 # Seconds: a session that ends sooner makes the wait for the next one twice as long, up to the second number.
 _SHORT = 1.0
@@ -168,7 +173,7 @@ class NatsQueue:
     async def _use(self, session: Session) -> None:
         """Use a session until it is lost."""
         self._begin(session)
-        published = asyncio.create_task(self._publish_unfinished(session))
+        published = asyncio.create_task(self._fill(session))
         try:
             await self._pull(session)
         finally:
@@ -261,7 +266,11 @@ class NatsQueue:
             await session.answer(reply, verb, delay)
 
     async def _keep_alive(self) -> None:
-        """Tell the server that the messages in work still are, well before it would deliver them again; and see that it listens."""
+        """Tell the server that the messages in work still are, well before it would deliver them again; and see that it listens.
+
+        Every now and then, when it has nothing for us, see whether it should: somebody may have emptied the stream.
+        """
+        looked = time.monotonic()
         while True:
             await asyncio.sleep(self._ack_wait / 5)
             if (session := self._session) is None:
@@ -269,29 +278,50 @@ class NatsQueue:
             for reply in list(self._replies.values()):
                 await session.answer(reply, b"+WPI")
             try:
-                await session.check()
+                if await session.undelivered() or len(self._work) >= self._limit or time.monotonic() < looked + FORGOTTEN:
+                    continue
+                looked = time.monotonic()
+                await self._publish_unfinished(session, FORGOTTEN)
+            except StoreGone:
+                continue
             except FAILURES as error:
                 session.give_up(reason(error))
+            except Exception as error:
+                # Without this loop every message would come again and again.
+                log.error("Looking after the queue failed", exc_info=error)
 
-    async def _publish_unfinished(self, session: Session) -> None:
-        """Publish again what the store holds unfinished: what could not be published, or what a server lost with its disk."""
+    async def _fill(self, session: Session) -> None:
+        while True:
+            try:
+                await self._publish_unfinished(session)
+                return
+            except StoreGone:
+                await asyncio.sleep(STORE_WAIT)
+
+    async def _publish_unfinished(self, session: Session, idle: float = 0.0) -> None:
+        """Publish again what the store holds unfinished: what could not be published, or what a server lost with its disk.
+
+        Args:
+            idle: seconds; only tasks to which nothing has happened for as long, and which are nowhere in work.
+
+        Raises:
+            StoreGone: the rest has to be published later.
+        """
+        # What the server is known not to have it must not take for a copy of what it had.
+        mark = f"-{uuid.uuid4().hex}" if idle else ""
         last: Task | None = None
         count = 0
         while True:
-            try:
-                page = await self._store.unfinished(last, PAGE)
-            except StoreGone:
-                await asyncio.sleep(STORE_WAIT)
-                continue
+            page = await self._store.unfinished(last, PAGE)
             if not page:
                 break
             try:
-                waiting = [task for task in page if task.id not in self._work]
-                await asyncio.gather(*(session.publish(SUBJECT, task.payload(), task.id) for task in waiting))
+                waiting = [record.task for record in page if record.task.id not in self._work and _is_idle(record, idle)]
+                await asyncio.gather(*(session.publish(SUBJECT, task.payload(), task.id + mark) for task in waiting))
             except FAILURES as error:
                 session.give_up(reason(error))
                 return
-            last, count = page[-1], count + len(page)
+            last, count = page[-1].task, count + len(waiting)
         if count:
             log.info("Published unfinished tasks again", tasks=count)
 
@@ -307,6 +337,12 @@ class NatsQueue:
         if self._session is not None or problem != self._problem:
             log.warning("[WARN] NATS cannot be used", server=self.server, reason=problem)
         self._problem = problem
+
+
+def _is_idle(record: TaskRecord, seconds: float) -> bool:
+    # One that another backend works on is left to it for as long as an attempt may take.
+    limit = seconds + ATTEMPT_TIMEOUT if record.state == "running" else seconds
+    return not seconds or record.updated_at < time.time() - limit
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -166,14 +166,23 @@ class Session:
                 await self._stream.stream_info(config.name)
             except NotFoundError:
                 await self._stream.add_stream(config)
+        run = self._server_run()
         consumer = api.ConsumerConfig(
             durable_name=CONSUMER,
+            description=run,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=self._ack_wait,
             filter_subject=SUBJECT,
             # The store counts the attempts: a message put off because all places are taken must not wear itself out.
             max_deliver=-1,
+            # Pull requests bound what is under way.
+            max_ack_pending=-1,
         )
+        # After a SIGKILL, nats-server 2.9 may take messages for acknowledged that are not. A new consumer begins with everything
+        # that the stream still holds: each run of the server gets its own.
+        with contextlib.suppress(NotFoundError):
+            if (await self._stream.consumer_info(STREAM, CONSUMER)).config.description != run:
+                await self._stream.delete_consumer(STREAM, CONSUMER)
         await self._stream.add_consumer(STREAM, consumer)
 
         async def received(message: Msg) -> None:
@@ -185,6 +194,11 @@ class Session:
                 self.give_up(f"{status} {(message.headers or {}).get('Description', '')}".strip())
 
         self._messages = await self._client.subscribe(self._inbox, cb=received)
+
+    def _server_run(self) -> str:
+        """Which run of the server this is; empty for a cluster, which has no single one and keeps its state by consensus."""
+        info = self._client._server_info
+        return "" if info.get("cluster") else str(info.get("server_id", ""))
 
     async def deafen(self) -> None:
         """Let nothing more be delivered here; what has come already is handed on first."""
@@ -230,13 +244,14 @@ class Session:
         with contextlib.suppress(*FAILURES):
             await self._client.publish(reply, verb)
 
-    async def check(self) -> None:
-        """See that the consumer is there: the server says nothing to those who ask for messages of one that was deleted.
+    async def undelivered(self) -> int:
+        """How many messages nobody has been given yet. Asked for to see that the consumer is there, too: the server says nothing to
+        those who ask for messages of one that was deleted.
 
         Raises:
-            FAILURES: it is not, or the server does not answer.
+            FAILURES: it is not there, or the server does not answer.
         """
-        await self._stream.consumer_info(STREAM, CONSUMER)
+        return (await self._stream.consumer_info(STREAM, CONSUMER)).num_pending or 0
 
     async def info(self) -> dict[str, Any]:
         """What the server says of the queue: messages stored, delivered and not acknowledged yet, dead."""

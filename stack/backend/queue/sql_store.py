@@ -71,14 +71,14 @@ class SqlTaskStore:
             row = (await connection.execute(select(tasks).where(tasks.c.id == task_id))).one_or_none()
         return None if row is None else _record(row)
 
-    async def unfinished(self, after: Task | None, limit: int) -> list[Task]:
+    async def unfinished(self, after: Task | None, limit: int) -> list[TaskRecord]:
         query = select(tasks).where(_UNFINISHED).order_by(tasks.c.created, tasks.c.id).limit(limit)
         if after is not None:
             later = and_(tasks.c.created == after.created_at, tasks.c.id > after.id)
             query = query.where(or_(tasks.c.created > after.created_at, later))
         async with self._transaction("unfinished_tasks") as connection:
             rows = (await connection.execute(query)).all()
-        return [_record(row).task for row in rows]
+        return [_record(row) for row in rows]
 
     async def counts(self) -> dict[State, int]:
         async with self._transaction("count_tasks") as connection:

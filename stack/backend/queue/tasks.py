@@ -151,7 +151,7 @@ class TaskStore(Protocol):
     async def get(self, task_id: str) -> TaskRecord | None:
         """What is known of a task."""
 
-    async def unfinished(self, after: Task | None, limit: int) -> list[Task]:
+    async def unfinished(self, after: Task | None, limit: int) -> list[TaskRecord]:
         """Tasks without a final state, oldest first, that come after `after`."""
 
     async def counts(self) -> dict[State, int]:

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from stack.backend.auth.browser import PATH, Cookies, caller_of
-from stack.backend.auth.oidc import OidcError, Provider
+from stack.backend.auth.flow import OidcError
+from stack.backend.auth.oidc import Provider
 from stack.backend.auth.service import Auth
 from stack.common.errors import ApiError
 from stack.common.log import Log
@@ -61,9 +62,12 @@ class _Endpoints:
             if not code:
                 raise OidcError("denied", "the provider signed nobody in")
             identity = await provider.identity(flow, code, self._back, iss)
+            signed_in = await self._auth.external(identity, caller_of(request))
         except OidcError as error:
             return self._failed(error)
-        signed_in = await self._auth.external(identity, caller_of(request))
+        except ApiError as error:
+            # The database is away. A browser is on its way to the page, which can say so; the bare answer would be all it shows.
+            return self._failed(OidcError("unavailable", str(error.detail)))
         response = RedirectResponse(self._page, 303)
         self._cookies.set_refresh(response, signed_in.refresh_token)
         self._cookies.drop_flow(response)

@@ -82,31 +82,46 @@ class ConfirmationState(PendingCall):
     status: str = Field(description="pending, allowed, denied or expired")
 
 
+_Answers = dict[int | str, dict[str, Any]]
+
+_ERRORS: _Answers = {401: {"description": "Not signed in"}}
+_OF_CALLS: _Answers = {
+    202: {"model": PendingAnswer, "description": "It changes something and waits for a person's confirmation"},
+    404: {"description": "There is no such tool"},
+    422: {"description": "The tool does not take these arguments"},
+    502: {"description": "The tool's answer cannot be used"},
+    503: {"description": "The tool's server is not there"},
+    504: {"description": "The tool took too long"},
+}
+_UNKNOWN: _Answers = {404: {"description": "There is no such call, or it is long over"}}
+_OF_DECISIONS: _Answers = {
+    **_UNKNOWN,
+    403: {"description": "A service asked, and only a person can confirm"},
+    409: {"description": "It was answered already"},
+    410: {"description": "The time to confirm it is over"},
+}
+
+
 def router(tools: Tools) -> APIRouter:
     """The routes of `tools`. All of them need a sign-in, or the token of another service; only a person can confirm."""
-    routes = APIRouter(prefix="/api/tools", tags=["tools"], dependencies=[Depends(require)])
+    routes = APIRouter(prefix="/api/tools", tags=["tools"], dependencies=[Depends(require)], responses=_ERRORS)
 
     @routes.get("", summary="The tools there are")
     async def list_tools() -> ToolList:
         return ToolList(tools=[ToolDescription(**tool.json()) for tool in await tools.list()])
 
     # Declared before the tools by name, which would take their path.
-    @routes.get("/confirmations/{call_id}", summary="A call that waits, or what became of it")
+    @routes.get("/confirmations/{call_id}", summary="A call that waits, or what became of it", responses=_UNKNOWN)
     async def confirmation(call_id: CallId) -> ConfirmationState:
         return ConfirmationState(**tools.confirmations.look(call_id))
 
-    @routes.post("/confirmations/{call_id}", summary="Allow or refuse a call that waits")
+    @routes.post("/confirmations/{call_id}", summary="Allow or refuse a call that waits", responses=_OF_DECISIONS)
     async def decide(call_id: CallId, body: Decision, who: Annotated[Principal, Depends(require)]) -> ToolOutcome:
         if who.internal:
             raise ApiError(403, "people_only", "A service cannot confirm what a person should.")
         return ToolOutcome(**(await tools.decide(call_id, body.allow)).json())
 
-    @routes.post(
-        "/{name}",
-        summary="Call a tool",
-        response_model=ToolOutcome,
-        responses={202: {"model": PendingAnswer, "description": "It changes something and waits for a person's confirmation"}},
-    )
+    @routes.post("/{name}", summary="Call a tool", response_model=ToolOutcome, responses=_OF_CALLS)
     async def call(name: ToolName, body: ToolCall) -> JSONResponse:
         came = await tools.call(name, body.arguments, body.session_id)
         if isinstance(came, Confirmation):

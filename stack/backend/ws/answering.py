@@ -35,6 +35,7 @@ class Answering:
     def __init__(self, sources: dict[str, Source], decide: Decide) -> None:
         self._sources = sources
         self._decide = decide
+        self._deciding: set[asyncio.Task[None]] = set()
 
     def begin(self, conversation: Conversation, message_id: str, text: str) -> None:
         """Begins to answer. Raises ApiError (409) while another answer is under way."""
@@ -49,10 +50,21 @@ class Answering:
         if conversation.answering is not None:
             conversation.answering.cancel()
 
-    async def confirm(self, conversation: Conversation, call_id: str, allow: bool) -> None:
-        """Hands a decision on, and tells what came of it. Raises ApiError when nothing waits for it."""
-        outcome = await self._decide(call_id, allow, conversation.key)
-        conversation.publish("system", kind="confirmed", call_id=call_id, allowed=outcome.allowed, ok=outcome.ok, text=outcome.text)
+    def confirm(self, conversation: Conversation, call_id: str, allow: bool) -> None:
+        """Hands a decision on; what comes of it is told when the tool has answered, which may take half a minute."""
+        task = asyncio.create_task(self._confirm(conversation, call_id, allow))
+        self._deciding.add(task)
+        task.add_done_callback(self._deciding.discard)
+
+    async def _confirm(self, conversation: Conversation, call_id: str, allow: bool) -> None:
+        try:
+            outcome = await self._decide(call_id, allow, conversation.key)
+        except ApiError as error:
+            conversation.publish("error", error={"code": error.code, "message": str(error.detail)}, call_id=call_id)
+        else:
+            conversation.publish(
+                "system", kind="confirmed", call_id=call_id, allowed=outcome.allowed, ok=outcome.ok, text=outcome.text
+            )
 
     async def _answer(self, conversation: Conversation, message_id: str, text: str) -> None:
         request_id.set(message_id)

@@ -40,7 +40,8 @@ class Conversation:
         self.answering: asyncio.Task[None] | None = None
         self._connections: set[Connection] = set()
         self._last_id = 0
-        self._kept: deque[tuple[int, str]] = deque()
+        self._kept: deque[tuple[int, str, str]] = deque()  # number, type, text
+        self._lost = 0  # the last one that there was no room for
         self._size = 0
         self._idle_since = time.monotonic()
 
@@ -86,10 +87,13 @@ class Conversation:
         """Sends a message to every client, and keeps it for those who come back."""
         self._last_id += 1
         text = self._text(self._last_id, what, fields)
-        self._kept.append((self._last_id, text))
+        if what == "stream_start":
+            self._forget_pieces()
+        self._kept.append((self._last_id, what, text))
         self._size += len(text)
         while self._size > _KEPT and len(self._kept) > 1:
-            self._size -= len(self._kept.popleft()[1])
+            self._lost, _, gone = self._kept.popleft()
+            self._size -= len(gone)
         for connection in self.connections:
             connection.send(text)
 
@@ -99,12 +103,16 @@ class Conversation:
 
     def replay(self, connection: Connection, after: int) -> None:
         """Sends one client what came after message `after`, or says that some of it is lost."""
-        oldest = self._last_id - len(self._kept)
-        if not oldest <= after <= self._last_id:
+        if not self._lost <= after <= self._last_id:
             self.tell(connection, "system", kind="gap", text="Some of the conversation could not be sent again.")
-        for number, text in tuple(self._kept):
+        for number, _, text in tuple(self._kept):
             if number > after or after > self._last_id:
                 connection.send(text)
+
+    def _forget_pieces(self) -> None:
+        """The pieces of earlier answers go when the next one begins: the message at an answer's end has the whole of it."""
+        self._kept = deque(kept for kept in self._kept if kept[1] != "stream_chunk")
+        self._size = sum(len(text) for _, _, text in self._kept)
 
     def idle(self) -> None:
         """Notes that an answer has ended."""

@@ -171,7 +171,7 @@ class Socket:
                     token = await self._renewed(message.token, principal)
                 else:
                     await self._auth.principal_of(token)
-                    await self._handle(message, connection, conversation)
+                    self._handle(message, connection, conversation)
             except ApiError as error:
                 if error.status_code == 401:
                     raise
@@ -189,7 +189,7 @@ class Socket:
             raise ApiError(401, "other_account", "the token is another account's")
         return token
 
-    async def _handle(self, message: Any, connection: Connection, conversation: Conversation) -> None:
+    def _handle(self, message: Any, connection: Connection, conversation: Conversation) -> None:
         match message:
             case PingMessage():
                 conversation.tell(connection, "pong")
@@ -202,4 +202,4 @@ class Socket:
             case CancelMessage():
                 self._answering.cancel(conversation)
             case ConfirmMessage():
-                await self._answering.confirm(conversation, message.call_id, message.allow)
+                self._answering.confirm(conversation, message.call_id, message.allow)

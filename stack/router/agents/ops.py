@@ -93,7 +93,9 @@ class OpsAgent:
         about += f" in the last {wish.since}" if wish.since else ""
         if not lines:
             return [f"There are no {kind}{about} in this run's log."]
-        quoted = [f"{line['time'][11:19]} {line['service']}  {line['text'][:_LINE]}" for line in lines]
+        # What a service wrote must not end the quotation.
+        texts = [line["text"][:_LINE].replace("```", "~~~") for line in lines]
+        quoted = [f"{line['time'][11:19]} {line['service']}  {text}" for line, text in zip(lines, texts, strict=True)]
         return [f"The last {kind}{about} ({len(lines)}, times in UTC):", "```", *quoted, "```"]
 
     async def _control(self, question: Question, wanted: list[str], services: dict[str, dict[str, Any]]) -> list[str]:
@@ -108,7 +110,7 @@ class OpsAgent:
         answer = await self._toolbox.call(f"devctl.{wish.verb}", arguments, question.session_id)
         if not answer.confirmation:
             return [answer.text]
-        lines = [f"To {wish.verb} {', '.join(wanted)} I need your confirmation: {answer.confirmation}"]
+        lines = [f"To {wish.verb} {', '.join(wanted)} I need you to confirm it in the page: {answer.confirmation}"]
         if wish.verb != "start" and {"router", "backend"} & set(wanted):
             lines.append("I am a part of that, so I will be away until it is back.")
         return lines
