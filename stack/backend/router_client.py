@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
+from stack.common import internal
 from stack.common.contract import RouteAnswer, RouteRequest
 from stack.common.errors import ApiError
 from stack.common.log import Log, request_id
@@ -121,7 +122,7 @@ class RouterClient:
 
 
 def _headers() -> dict[str, str]:
-    return {REQUEST_ID_HEADER: request_id.get(), "Content-Type": "application/json"}
+    return {REQUEST_ID_HEADER: request_id.get(), "Content-Type": "application/json", **internal.headers("backend")}
 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -61,7 +61,7 @@ def test_outlives_its_leader(adversary: Adversary, stage: Stage, played: subproc
 def test_can_be_cleaned_up(stage: Stage, played: subprocess.Popen[bytes]) -> None:
     """The tests' own cleaning up gets rid of each, and the detector then finds nobody and no pulse."""
     assert exterminate(Wanted((stage.marker,))) == []
-    assert await_nobody(Wanted((stage.marker,)), [stage.pulse], timeout=10) == []
+    assert await_nobody(Wanted((stage.marker,)), [stage.pulse], timeout=HANG_GUARD) == []
 
 
 def test_leaves_when_told(adversary: Adversary, stage: Stage, played: subprocess.Popen[bytes]) -> None:
@@ -69,7 +69,7 @@ def test_leaves_when_told(adversary: Adversary, stage: Stage, played: subprocess
     if adversary.name in ("job_control", "stopped_child", "stopped_leader"):
         pytest.skip("a stopped process and a plain sleep look at no file")
     stage.stop()
-    assert await_nobody(Wanted((stage.marker,)), [stage.pulse], timeout=10) == []
+    assert await_nobody(Wanted((stage.marker,)), [stage.pulse], timeout=HANG_GUARD) == []
 
 
 @only("leader_thread_exited")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -130,7 +130,10 @@ class Page:
             with contextlib.suppress(StaleElementReferenceException):
                 return condition()
 
-        return WebDriverWait(self.driver, GUARD, poll_frequency=0.05).until(met, f"{what} never came:\n{self.text('body')}")
+        try:
+            return WebDriverWait(self.driver, GUARD, poll_frequency=0.05).until(met)
+        except TimeoutException:
+            pytest.fail(f"{what} never came; the page shows:\n{self.text('body')}")
 
     def find(self, selector: str, count: int = 1) -> list[Any]:
         """The elements that `selector` matches, once there are `count` of them."""

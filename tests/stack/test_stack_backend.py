@@ -127,3 +127,22 @@ def test_a_router_that_hangs_does_not_hang_health(launcher: Any) -> None:
         assert backend.get("/health").json()["components"]["router"]["status"] == "unknown"
         backend.wait_line("router is unreachable")
         assert backend.get("/health").json()["components"]["router"]["detail"] == "no answer within 1 s"
+
+
+def test_everything_works_where_sign_in_is_required(launcher: Any) -> None:
+    """Services know each other, people need an account, the demo account is off, and metrics need their token."""
+    required = {"AUTH": "required", "METRICS_TOKEN": "m" * 32}
+    backend_port = launcher.port()
+    router = launcher.start("router", BACKEND_URL=f"http://127.0.0.1:{backend_port}", **required)
+    backend = launcher.start("backend", backend_port, ROUTER_URL=router.url, **required)
+    router.wait_line("Router ready")
+    assert backend.post("/api/auth/demo").status_code == 403
+    made = backend.post("/api/auth/register", {"name": "ann", "password": "correct horse battery"}).json()
+    mine = {"Authorization": f"Bearer {made['access_token']}"}
+    answered = backend.post("/api/assistant/chat", {"message": "write a haiku"}, headers=mine).json()
+    assert answered["agent"] == "chat"
+    assert "built-in provider" in answered["reply"]
+    assert router.post("/route", {"session_id": "x", "message": "hello"}).status_code == 401
+    for service in (router, backend):
+        assert service.get("/metrics").status_code == 401
+        assert service.get("/metrics", headers={"Authorization": f"Bearer {'m' * 32}"}).status_code == 200
