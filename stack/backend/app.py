@@ -115,7 +115,8 @@ class Backend:
         return (await self.orchestrator.answer(AskRequest.of(task.prompt, task.task))).json()
 
     def _tell_of_task(self, record: TaskRecord) -> None:
-        self.bus.publish("queue", {"id": record.task.id, "task": record.task.task, "state": record.state})
+        told = {"id": record.task.id, "task": record.task.task, "state": record.state}
+        self.bus.publish("queue", told, record.task.account_id)
 
     def _ask_for_confirmation(self, confirmation: Confirmation) -> None:
         """Asks whoever is connected to the conversation in which a tool wants to change something."""

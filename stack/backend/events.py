@@ -24,11 +24,17 @@ class Event:
     Attributes:
         id: `<run>-<number>`; numbers grow by one within a run of the backend.
         kind: such as `services`, `ai`, `queue`.
+        account_id: whom it concerns; None for everybody.
     """
 
     id: str
     kind: str
     data: dict[str, Any]
+    account_id: str | None = None
+
+    def concerns(self, account_id: str) -> bool:
+        """Whether an account may see it."""
+        return self.account_id is None or self.account_id == account_id
 
 
 class Listener:
@@ -89,10 +95,10 @@ class EventBus:
         """How many listen."""
         return len(self._listeners)
 
-    def publish(self, kind: str, data: dict[str, Any]) -> Event:
-        """Tells everybody. Never waits."""
+    def publish(self, kind: str, data: dict[str, Any], account_id: str | None = None) -> Event:
+        """Tells everybody, or one account. Never waits."""
         self._number += 1
-        event = Event(f"{self._run}-{self._number}", kind, data)
+        event = Event(f"{self._run}-{self._number}", kind, data, account_id)
         self._kept.append(event)
         self._latest[kind] = event
         for listener in tuple(self._listeners):

@@ -31,8 +31,8 @@ def encode(event: Event) -> bytes:
     return f"id: {event.id}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n".encode()
 
 
-async def stream(bus: EventBus, after: str | None) -> AsyncIterator[bytes]:
-    """The stream: first what a newcomer must know or what was missed, then what happens."""
+async def stream(bus: EventBus, after: str | None, account_id: str) -> AsyncIterator[bytes]:
+    """An account's stream: first what a newcomer must know or what was missed, then what happens."""
     with bus.listen(after) as (listener, missed):
         yield f"retry: {_RETRY}\n\n".encode()
         if missed is None:
@@ -42,7 +42,8 @@ async def stream(bus: EventBus, after: str | None) -> AsyncIterator[bytes]:
             services = bus.latest("services")
             missed = (services,) if services else ()
         for event in missed:
-            yield encode(event)
+            if event.concerns(account_id):
+                yield encode(event)
         while True:
             try:
                 next_one = await listener.next(HEARTBEAT)
@@ -53,7 +54,8 @@ async def stream(bus: EventBus, after: str | None) -> AsyncIterator[bytes]:
                 # Too slow, or the service stops: the browser comes back with the id of the last event it has.
                 yield b"event: bye\ndata: {}\n\n"
                 return
-            yield encode(next_one)
+            if next_one.concerns(account_id):
+                yield encode(next_one)
 
 
 def router(bus: EventBus) -> APIRouter:
@@ -62,13 +64,13 @@ def router(bus: EventBus) -> APIRouter:
 
     @routes.get("/events", summary="What happens, as server-sent events")
     async def events(
-        _: Annotated[Principal, Depends(require)],
+        principal: Annotated[Principal, Depends(require)],
         last_event_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Any:
         """Events `services` (at once, and whenever a service's health changes), `ai` and `queue`. `Last-Event-ID` resumes."""
         if bus.listeners >= MOST_LISTENERS:
             raise ApiError(503, "too_many_listeners", f"{MOST_LISTENERS} streams are open already.", {"Retry-After": "5"})
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(stream(bus, last_event_id), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(stream(bus, last_event_id, principal.account_id), media_type="text/event-stream", headers=headers)
 
     return routes

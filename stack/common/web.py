@@ -22,7 +22,7 @@ REQUEST_ID_HEADER = "X-Request-ID"
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Asked every second or two by devctl, by the page and by the services themselves: at INFO they would drown everything else.
-_QUIET = ("/health", "/services", "/metrics")
+_QUIET = ("/health", "/services", "/metrics", "/static/")
 
 # What HTTP has as methods. A client may send any word, and each would be a series of its own.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -76,7 +76,7 @@ class RequestContext:
             log.error(f"{scope['method']} {scope['path']} failed", exc_info=error)
         finally:
             took = time.perf_counter() - began
-            write = log.debug if scope["path"] in _QUIET else log.info
+            write = log.debug if scope["path"].startswith(_QUIET) else log.info
             write(f"{scope['method']} {scope['path']}", status=status, ms=round(took * 1000, 1))
             # The pattern, not the path: a path may hold anything.
             route = str(getattr(scope.get("route"), "path", "other"))

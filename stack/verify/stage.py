@@ -22,8 +22,10 @@ PATIENCE = 60.0
 """Seconds for anything that takes one or two; a busy machine takes longer."""
 
 # The caller's settings for a stack of their own, which would be another one than the one to prove.
-_OWN = ("DEVCTL_", "STACK_STATE", "AUTH", "DATABASE_URL", "REDIS_URL", "NATS_URL", "MCP_", "OIDC_", "LLM_", "METRICS_", "ROUTER_")
-_OWN += ("PUBLIC_URL", "ALLOWED_ORIGINS", "HOST", "LOG_FILE", "REQUEST_TIMEOUT")
+_OWN = (
+    *("DEVCTL_", "STACK_STATE", "AUTH", "DATABASE_URL", "REDIS_URL", "NATS_URL", "MCP_", "OIDC_", "LLM_", "METRICS_", "ROUTER_"),
+    *("PUBLIC_URL", "ALLOWED_ORIGINS", "HOST", "LOG_FILE", "REQUEST_TIMEOUT"),
+)
 
 
 class Unproven(Exception):

@@ -14,13 +14,20 @@ from tests.cli.driver import Project
 from tests.dashboard.stage import opened, play
 
 
-def test_keys_can_be_changed(stack: Project) -> None:
+@pytest.fixture
+def stack(shared_stack: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A stack that nobody here changes."""
+    monkeypatch.setenv("DEVCTL_RUNTIME_DIR", shared_stack.environment["DEVCTL_RUNTIME_DIR"])
+    return shared_stack
+
+
+def test_keys_can_be_changed(stack: Project, tmp_path: Path) -> None:
     """The new key works, the old one does not; the footer and the help have the new one."""
-    file = stack.root / "my-keys.toml"
+    file = tmp_path / "my-keys.toml"
     file.write_text('follow = "ctrl+f"\npage_down = ["pagedown"]\n')
 
     async def scene() -> None:
-        async with opened(stack, keys=file) as board:
+        async with opened(stack, keys=file, home=tmp_path) as board:
             await board.until(lambda: board.state("worker") == "ready")
             await board.press("f")
             assert board.app.logs.view.follow
@@ -69,32 +76,32 @@ def test_no_key_has_two_meanings() -> None:
     assert len(taken) == len(set(taken))
 
 
-def test_problems_are_shown_and_do_no_harm(stack: Project) -> None:
+def test_problems_are_shown_and_do_no_harm(stack: Project, tmp_path: Path) -> None:
     """Both files damaged: said, ignored, and the preferences are written anew."""
-    (stack.root / "prefs.json").write_text("{")
-    (stack.root / "keys.toml").write_text("{")
+    (tmp_path / "prefs.json").write_text("{")
+    (tmp_path / "keys.toml").write_text("{")
 
     async def scene() -> None:
-        async with opened(stack) as board:
+        async with opened(stack, home=tmp_path) as board:
             await board.until(lambda: board.state("worker") == "ready")
             notes = " ".join(note.message for note in board.app._notifications)
             assert "keys.toml is no TOML" in notes
             assert "prefs.json cannot be used" in notes
             await board.press("w")
-        assert json.loads((stack.root / "prefs.json").read_text())["wrap"] is True
+        assert json.loads((tmp_path / "prefs.json").read_text())["wrap"] is True
 
     play(scene)
 
 
-def test_switches_and_theme_are_remembered(stack: Project) -> None:
+def test_switches_and_theme_are_remembered(stack: Project, tmp_path: Path) -> None:
     """In the next dashboard they are as they were."""
 
     async def scene() -> None:
-        async with opened(stack) as board:
+        async with opened(stack, home=tmp_path) as board:
             await board.press("w", "t", "p", "c", "i")
             board.app.theme = "textual-light"
             await board.pilot.pause()
-        async with opened(stack) as board:
+        async with opened(stack, home=tmp_path) as board:
             await board.pilot.pause()
             app = board.app
             assert (app.theme, app.logs.wrap, app.logs.timestamps, app.logs.pretty) == ("textual-light", True, "time", True)

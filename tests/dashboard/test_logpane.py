@@ -196,7 +196,8 @@ def test_nothing_is_skipped_while_somebody_reads(tmp_path: Path) -> None:
     """More lines than the memory holds wait in the files; the status says so, and reading on shows every one."""
 
     async def scene() -> None:
-        async with reading(tmp_path, capacity=2_000) as reader:
+        # A high window: some hundred pages are enough for all.
+        async with reading(tmp_path, size=(80, 62), capacity=2_000) as reader:
             reader.write(*numbered(0, 100))
             await reader.until(lambda: len(reader.pane.model) == 100)
             reader.pane.view.scroll_lines(-3)

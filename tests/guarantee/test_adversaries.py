@@ -14,7 +14,7 @@ import pytest
 
 from tests.guarantee.cast import ADVERSARIES, Adversary
 from tests.guarantee.detector import Wanted, await_nobody, exterminate, living, scan, stat_fields
-from tests.guarantee.stagehand import Stage
+from tests.guarantee.stagehand import HANG_GUARD, Stage
 
 
 @pytest.fixture(params=ADVERSARIES.values(), ids=list(ADVERSARIES))

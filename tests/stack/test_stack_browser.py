@@ -16,6 +16,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.cli.driver import Project
+from tests.stack.conftest import Launcher
+from tests.stack.oidc_provider import CLIENT_ID, CLIENT_SECRET, oidc_provider
 from tests.stack.openai_server import OpenAIServer, answer, openai_server
 from tests.stack.page import Page, chromium, needs_browser
 
@@ -222,7 +224,7 @@ def test_a_tool_waits_for_a_yes(stack: Stack, page: Page) -> None:
     page.press(Keys.TAB, Keys.ENTER)
     page.find("#messages > .note", 2)
     page.until(lambda: stack.service("router")["pid"] not in (None, before), "another router")
-    page.read("#services-summary", "All services are well.")
+    assert stack.project.run("wait", "router").returncode == 0
 
 
 def test_the_theme_follows_the_system_until_one_is_chosen(page: Page) -> None:
@@ -281,3 +283,28 @@ def test_it_fits_a_telephone(page: Page) -> None:
     assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 360
     assert page.driver.execute_script("return document.querySelector('#message').getBoundingClientRect().bottom") <= 640
     assert page.text("#services-short") == "all well"
+
+
+def test_where_a_sign_in_is_required_the_provider_can_do_it(launcher: Launcher, browser: Any) -> None:
+    """No demo account: the form, and a button that goes to the provider and comes back signed in. A failure is told in place."""
+    port = launcher.port()
+    with oidc_provider() as provider:
+        backend = launcher.start(
+            "backend",
+            AUTH="required",
+            PUBLIC_URL=f"http://127.0.0.1:{port}",
+            OIDC_ISSUER=provider.issuer,
+            OIDC_CLIENT_ID=CLIENT_ID,
+            OIDC_CLIENT_SECRET=CLIENT_SECRET,
+            OIDC_LABEL="Example",
+        )
+        frontend = launcher.start("frontend", port, BACKEND_URL=backend.url)
+        page = Page(browser, frontend.url)
+        page.driver.get(f"{frontend.url}/?sign_in=denied")
+        page.focus("account-name")
+        assert page.text("#sign-in-problem") == "The provider did not sign you in."
+        assert page.driver.current_url == f"{frontend.url}/"
+        assert page.text("#openid") == "Sign in with Example"
+        page.driver.find_element(By.ID, "openid").send_keys(Keys.ENTER)
+        page.focus("message")
+        assert page.text("#who") == "Grace"

@@ -132,3 +132,17 @@ def test_only_what_is_remembered_can_be_resumed() -> None:
             assert [event.id for event in missed] == ids[position + 1 :]
     with bus.listen(ids[198]) as (_, missed):
         assert missed is None
+
+
+def test_jobs_are_told_to_their_account_only(scene: Scene) -> None:
+    """Each of two accounts hears of its own job, at every step, and of no other."""
+    other = scene.backend.post("/api/auth/register", {"name": "bea", "password": "correct horse battery"}).json()["access_token"]
+    with listen(scene.backend) as events:
+        events.until("services")
+        for job, headers in (("theirs", {"Authorization": f"Bearer {other}"}), ("mine", {})):
+            accepted = scene.backend.post("/api/assistant/jobs", {"prompt": "hello", "id": job}, headers=headers)
+            assert accepted.status_code == 202
+        told = [events.until("queue")["data"]]
+        while told[-1]["state"] != "done":
+            told.append(events.until("queue")["data"])
+        assert {each["id"] for each in told} == {"mine"}

@@ -144,13 +144,11 @@ def test_an_open_websocket_is_not_a_slow_request(trio: Any, impatient: Any) -> N
 def test_what_is_no_http_is_refused(trio: Any, name: str, sent: bytes) -> None:
     """Bytes that are no request are answered 400 in the common shape and logged."""
     service = getattr(trio, name)
-    with wire(service.url) as connection:
-        try:
-            connection.sendall(sent)
-            status, body = answer(connection)
-        except ConnectionError:
-            pytest.skip("the kernel dropped the answer together with what was not read")
-    assert (status, code_of(body)) == (400, "invalid_http")
+    # The kernel drops the answer together with what was not read, when there is that much: the log tells then.
+    with wire(service.url) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(sent)
+        status, body = answer(connection)
+        assert (status, code_of(body)) == (400, "invalid_http")
     service.wait_line(r"\[WARNING\] A client sends what is no HTTP")
 
 
