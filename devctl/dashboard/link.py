@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -76,7 +77,9 @@ class Link:
     async def run(self) -> None:
         """Follows the supervisor until cancelled: over its end too, as another run may begin."""
         loop = asyncio.get_running_loop()
-        threading.Thread(target=self._follow, args=(loop,), daemon=True, name="dashboard-events").start()
+        # Events are taken in the caller's context, not in the thread's empty one: a timer that an event sets finds the app by it.
+        context = contextvars.copy_context()
+        threading.Thread(target=self._follow, args=(loop, context), daemon=True, name="dashboard-events").start()
         pause = RETRY
         try:
             while True:
@@ -133,7 +136,7 @@ class Link:
             self.state, self._said = state, sentence
             self._on_state(state, sentence)
 
-    def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _follow(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context) -> None:
         """Hands events over, for ever. In a thread of its own, which ends with the process."""
         while not self._closing.is_set():
             with contextlib.suppress(DevctlError, OSError, ValueError):
@@ -141,19 +144,19 @@ class Link:
                     if self._closing.is_set():
                         return
                     self._last_event = event.get("id", self._last_event)
-                    self._hand_over(loop, event)
-            self._hand_over(loop, None)
+                    self._hand_over(loop, context, event)
+            self._hand_over(loop, context, None)
             # Ids go on over runs, so that a new supervisor tells what has happened since.
             self._closing.wait(RETRY_MOST)
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop, event: dict[str, Any] | None) -> None:
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, context: contextvars.Context, event: dict[str, Any] | None) -> None:
         def take() -> None:
             self._changed.set()
             if event is not None:
                 self._on_event(event)
 
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(take)
+            loop.call_soon_threadsafe(take, context=context)
 
     # --- questions and orders: each raises DevctlError --------------------------------------------------------------------------
 

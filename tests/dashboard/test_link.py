@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import shutil
 import socket
 import tempfile
@@ -344,5 +345,31 @@ def test_waits_are_bounded_and_keep_nobody_from_asking(directory: Path, running:
                     assert (await link.wait("backend", "stopped"))["done"]
                     return
                 await asyncio.sleep(HELLO)  # the places are given back by threads, which tell nobody
+
+    play(scene)
+
+
+def test_events_are_taken_in_the_context_of_the_run(directory: Path, running: Running) -> None:
+    """Textual finds the application of a timer there: without it one that an event sets does nothing, and fails at the end."""
+    who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
+    seen: list[str] = []
+
+    class Witness(Listener):
+        def _take(self, kept: list[Any], one: Any) -> None:
+            if kept is self.events:
+                seen.append(who.get())
+            super()._take(kept, one)
+
+    async def scene() -> None:
+        who.set("the application")
+        listener = Witness(directory)
+        task = asyncio.create_task(listener.link.run())
+        try:
+            await listener.is_heard(running)
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        assert set(seen) == {"the application"}
 
     play(scene)

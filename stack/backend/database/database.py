@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from stack.backend.database import postgresql, sqlite
+from stack.backend.database import sqlite
 from stack.backend.database.migrations import NewerSchema, migrate
 from stack.common import metrics
 from stack.common.errors import ApiError
@@ -41,6 +41,21 @@ def gone(detail: str = "") -> ApiError:
     return ApiError(503, "database_unavailable", message, {"Retry-After": "1"})
 
 
+class _Driver(Protocol):
+    """One kind of database: `sqlite.py`, `postgresql.py`."""
+
+    def engine(self, url: URL, limit: float) -> AsyncEngine: ...
+
+    def away(self, error: DBAPIError) -> bool: ...
+
+
+def _postgresql() -> _Driver:
+    # Its driver is loaded for those who have a server only.
+    from stack.backend.database import postgresql
+
+    return postgresql
+
+
 class Database:
     """A component. A server that is away at the start, or goes away later, is said, and its return noticed.
 
@@ -56,7 +71,7 @@ class Database:
 
     def __init__(self, url: str | None, directory: Path) -> None:
         self._url = _checked(url) if url else URL.create("sqlite+aiosqlite", database=str(directory / "stack.db"))
-        self._driver = postgresql if url else sqlite
+        self._driver: _Driver = _postgresql() if url else sqlite
         self._engine: AsyncEngine | None = None
         self._problem: str | None = "not started yet"
         self._migrated = False

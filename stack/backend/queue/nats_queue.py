@@ -19,7 +19,6 @@ from nats.aio.msg import Msg
 
 from stack.backend.queue.memory_queue import PAGE, STORE_WAIT
 from stack.backend.queue.nats_session import (
-    ACK_WAIT,
     DEAD_SUBJECT,
     FAILURES,
     PULL_EXPIRY,
@@ -27,7 +26,7 @@ from stack.backend.queue.nats_session import (
     Session,
     reason,
 )
-from stack.backend.queue.tasks import StoreGone, Task, TaskRecord, TaskStore
+from stack.backend.queue.tasks import ACK_WAIT, QueueGone, StoreGone, Task, TaskRecord, TaskStore
 from stack.backend.queue.worker import ATTEMPT_TIMEOUT, BUSY_DELAY, Again, Worker
 from stack.common.log import Log
 
@@ -94,7 +93,13 @@ class NatsQueue:
         return f"NATS at {self.server}" if self.available else f"NATS at {self.server}: {self._problem}"
 
     async def connect(self) -> Session:
-        """A session, ready for use. Raises FAILURES when there is no server, or none with JetStream."""
+        """A session, ready for use. Raises QueueGone when there is no server, or none with JetStream."""
+        try:
+            return await self._connect()
+        except FAILURES as error:
+            raise QueueGone(reason(error)) from error
+
+    async def _connect(self) -> Session:
         session = await Session.open(self._url, self._ack_wait)
         try:
             await session.prepare(self._deliver)
@@ -151,7 +156,7 @@ class NatsQueue:
         while True:
             began = time.monotonic()
             try:
-                session = session or await self.connect()
+                session = session or await self._connect()
                 await self._use(session)
             except FAILURES as error:
                 self._note(reason(error))

@@ -22,6 +22,7 @@ from nats.aio.subscription import Subscription
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError
 
+from stack.backend.queue.tasks import ACK_WAIT
 from stack.common.log import Log
 
 log = Log("stack.backend.queue.nats")
@@ -31,10 +32,6 @@ SUBJECT = "llm.request"
 CONSUMER = "llm-workers"
 DEAD_STREAM = "LLM_DEAD"
 DEAD_SUBJECT = "llm.dead"
-
-# Seconds until a message that nobody acknowledges is delivered again: to another backend, when this one was killed. A living one
-# says every fifth of it that it is still at it.
-ACK_WAIT = 6.0
 
 # Seconds in which the server drops a message whose id it has seen.
 _DUPLICATE_WINDOW = 120.0

@@ -24,6 +24,10 @@ FINAL: frozenset[State] = frozenset({"done", "failed", "dead"})
 MAX_ATTEMPTS = 5
 """How often a task is tried. A provider that failed five times over a quarter of a minute is a case for people."""
 
+ACK_WAIT = 6.0
+"""Seconds until a message that nobody acknowledges is delivered again: to another backend, when this one was killed. A living one
+says every fifth of it that it is still at it."""
+
 # Bytes of a task as a message: the 64 KiB of a request body, and room for what JSON makes of it.
 MAX_PAYLOAD = 256 * 1024
 
