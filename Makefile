@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := chromium chromium-driver fonts-dejavu-core gcc libc6-dev tmux
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check audit verify format bench docs clean system-packages
+.PHONY: help install up down test thorough check audit verify format bench docs clean system-packages
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -33,6 +33,9 @@ down:  ## stop the reference stack
 
 test: $(VENV)/.installed-dev system-packages  ## install everything and run all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+thorough: $(VENV)/.installed-dev system-packages  ## the repetitions and combinations that `make test` leaves out
+	@$(BIN)/python -m pytest -n $(WORKERS) -m thorough $(ARGS)
 
 check: $(VENV)/.installed-dev  ## lint, formatting, types, import contracts
 	@$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from devctl.cli.arguments import duration
@@ -80,8 +81,12 @@ def teardown(paths: StackPaths, *, force: bool = False) -> tuple[str, int]:
     return "\n".join(outcome_lines(outcome)), 0 if outcome.clean else 1
 
 
-def patiently(paths: StackPaths, timeout: float | None) -> Outcome:
-    """Stops a stack, with a live line on a terminal when it takes time. Ctrl-C kills what is left, now."""
+def patiently(paths: StackPaths, timeout: float | None, pressed: Sequence[int] = ()) -> Outcome:
+    """Stops a stack, with a live line on a terminal when it takes time. Ctrl-C kills what is left, now.
+
+    Args:
+        pressed: not empty when Ctrl-C has been pressed already.
+    """
     from devctl.cli.live import FRAME, LiveArea, spinner
     from devctl.control.teardown import teardown as end
 
@@ -110,6 +115,8 @@ def patiently(paths: StackPaths, timeout: float | None) -> Outcome:
     area = LiveArea(sys.stderr) if style.terminal else None
     began = time.monotonic()
     threading.Thread(target=work, args=(False,), daemon=True).start()
+    if pressed:
+        interrupted()
     with changed:
         while not results:
             changed.wait(FRAME)

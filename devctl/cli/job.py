@@ -35,12 +35,14 @@ def run_job(argv: Sequence[str], environment: Mapping[str, str], directory: str)
         system.become_subreaper()  # what it detaches comes to us
     others = set(system.children(os.getpid()))
     terminal = _terminal()
+    signals = _Signals()
     try:
         process = subprocess.Popen(argv, env=dict(environment), cwd=directory, process_group=0)
     except (OSError, ValueError) as error:
+        signals.end()
         raise explain(error, SpawnRequest(tuple(argv), environment, directory, 0)) from error
-    ending = _forward_signals(process.pid)
     try:
+        signals.begin(process.pid)
         if terminal is not None:
             _give(terminal, process.pid)
             # It may have touched the terminal before it had it, and been stopped for that.
@@ -52,8 +54,7 @@ def run_job(argv: Sequence[str], environment: Mapping[str, str], directory: str)
         if terminal is not None:
             _give(terminal, os.getpgrp())
         reap.kill_children(time.monotonic() + KILL_PATIENCE, spare=others.__contains__)
-        for number, handler in ending.items():
-            signal.signal(number, handler)
+        signals.end()
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
@@ -91,20 +92,42 @@ def _wait(pid: int, terminal: int | None) -> int:
         os.killpg(pid, signal.SIGCONT)
 
 
-def _forward_signals(group: int) -> dict[int, Handler]:
-    """Hands on what is sent to us, with SIGKILL after a while for TERM and HUP. Returns the handlers before."""
+class _Signals:
+    """Hands on to the command what is sent to us, with SIGKILL after a while for TERM and HUP.
 
-    def forward(number: int, frame: FrameType | None) -> None:
+    Made before the command is: until that has the terminal, Ctrl-C comes to us, and is meant for a command that may be running.
+    """
+
+    def __init__(self) -> None:
+        self._group: int | None = None
+        self._early: list[int] = []
+        # What we ignore, as under nohup(1), the command ignores as well; a handler would take that from it.
+        heard = [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before: dict[int, Handler] = {number: signal.signal(number, self._forward) for number in heard}
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._kill)
+
+    def begin(self, group: int) -> None:
+        """The command is there: it gets what has come so far, and what comes."""
+        self._group = group
+        for number in self._early:
+            self._forward(number, None)
+
+    def end(self) -> None:
+        """Puts the handlers back that were there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _forward(self, number: int, frame: FrameType | None) -> None:
+        if self._group is None:
+            self._early.append(number)
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, number)
-            os.killpg(group, signal.SIGCONT)
+            os.killpg(self._group, number)
+            os.killpg(self._group, signal.SIGCONT)
         if number in (signal.SIGTERM, signal.SIGHUP):
             signal.setitimer(signal.ITIMER_REAL, GRACE)
 
-    def kill(number: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
-
-    before: dict[int, Handler] = {number: signal.signal(number, forward) for number in FORWARDED}
-    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, kill)
-    return before
+    def _kill(self, number: int, frame: FrameType | None) -> None:
+        if self._group is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signal.SIGKILL)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +74,13 @@ def run(args: Namespace, where: Where) -> int:
 
             return dashboard(stack) if wanted(args) else foreground(args, stack)
         except KeyboardInterrupt:
-            # So early that nobody listens to signals yet. Without the lease the supervisor ends what it has begun.
+            # So early that nobody listens to signals yet. The next one must not end this command before the stack has ended.
+            further: list[int] = []
+            signal.signal(signal.SIGINT, lambda number, _: further.append(number))
+            # Without the lease the supervisor ends what it has begun.
             held.close()
             for paths in launching:
-                stop_again(paths)
+                stop_again(paths, further)
             return INTERRUPTED
 
 
@@ -244,14 +248,20 @@ def undo(stack: Begun) -> int:
     return INTERRUPTED
 
 
-def stop_again(paths: StackPaths) -> None:
-    """Stops a stack that this command has started, and says so."""
-    from devctl.cli.down import teardown
+def stop_again(paths: StackPaths, further: Sequence[int] = ()) -> None:
+    """Stops a stack that this command has started, and says so. Ctrl-C kills what is left, now.
 
-    print("stopping what was started", file=sys.stderr)
-    text, _ = teardown(paths)
-    if text:
-        print(text, file=sys.stderr)
+    Args:
+        further: not empty when Ctrl-C has been pressed again already.
+    """
+    from devctl.cli.down import patiently
+    from devctl.cli.receipts import outcome_lines
+    from devctl.control.teardown import Outcome
+
+    print("stopping what was started (Ctrl-C kills)", file=sys.stderr)
+    outcome = patiently(paths, None, further)
+    if outcome != Outcome():
+        print("\n".join(outcome_lines(outcome)), file=sys.stderr)
 
 
 def summary(args: Namespace, status: dict[str, Any], took: float | None) -> int:

@@ -48,7 +48,7 @@ class Edge:
 
 
 class Older:
-    """Pages of what is before some lines, going backwards.
+    """Pages of what is before some lines, going backwards. Nothing is read, nor looked for, before the first page.
 
     Args:
         sources: the services and their files.
@@ -56,7 +56,7 @@ class Older:
     """
 
     def __init__(self, sources: Sources, edge: Edge) -> None:
-        self._records: Iterator[Record] = heapq.merge(*self._each(sources, edge), key=_by_time, reverse=True)
+        self._records = self._backward(sources, edge)
         self.at_start = False
 
     @classmethod
@@ -73,7 +73,7 @@ class Older:
         return records[::-1]
 
     @staticmethod
-    def _each(sources: Sources, edge: Edge) -> list[Iterator[Record]]:
+    def _backward(sources: Sources, edge: Edge) -> Iterator[Record]:
         each: list[Iterator[Record]] = []
         for service, path in sources():
             stamp = edge.times.get(service, edge.time)
@@ -82,7 +82,7 @@ class Older:
             place = position_at(path, stamp + 1)
             if place is not None:
                 each.append(islice(backward(service, place), edge.counts.get(service, 0), None))
-        return each
+        yield from heapq.merge(*each, key=_by_time, reverse=True)
 
 
 def start_after(sources: Sources, edge: Edge) -> Start:

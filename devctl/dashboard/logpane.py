@@ -308,6 +308,7 @@ class LogPane(Widget):
 
     def clear(self) -> None:
         """Begins with an empty screen. What was there is in the files, and comes back as one scrolls up."""
+        self._give_up()
         self.reader.open(Start(tail=0))
         self.view.set_follow(True)
         self.say("cleared; the log files keep everything")
@@ -339,14 +340,27 @@ class LogPane(Widget):
             await self.reader.go_home()
             self.view.home()
 
-        self.run_worker(go(), group="log-place", exclusive=True, exit_on_error=False)
+        self._go(go())
 
     def end(self) -> None:
         """Goes to the last line, and stays there as more come."""
+        self._give_up()
         if self.reader.more:
             self.reader.open(Start(tail=TAIL))
         self.view.set_follow(True)
         self._refresh_status()
+
+    def _go(self, work: Awaitable[None]) -> None:
+        """Begins the way to a place that may have to be read first."""
+        self._give_up()
+        self.run_worker(work, group="log-place", exit_on_error=False)
+
+    def _give_up(self) -> None:
+        """Ends what is on its way to another place, or reads a page: the last key counts, and a page can push the end out."""
+        self.workers.cancel_group(self, "log-page")
+        self._paging = False
+        if self.workers.cancel_group(self, "log-place"):
+            self.say("")  # it may have said that it was searching
 
     # --- history ----------------------------------------------------------------------------------------------------------------
 
@@ -443,7 +457,7 @@ class LogPane(Widget):
                 self.view.show_index(found, centre=True)
                 self.say("")
 
-        self.run_worker(go(), group="log-place", exclusive=True, exit_on_error=False)
+        self._go(go())
 
     def on_log_prompt_typed(self, message: LogPrompt.Typed) -> None:
         message.stop()

@@ -78,9 +78,13 @@ class LogReader:
 
     def take(self, limit: int) -> int:
         """Puts lines that wait into the memory, at most `limit`; how many."""
+        if self._reading.locked():
+            # What is being read belongs before the first line in memory, so that one has to stay until then.
+            limit = min(limit, self._model.room)
         records = [] if self._feed is None or limit <= 0 else self._feed.take(limit)
-        if records:
-            self._model.append(records)
+        if records and self._model.append(records):
+            # The first lines had to go: what is before those that are left is to be found anew.
+            self._older = None
         return len(records)
 
     def _follow(self, start: Start) -> None:
@@ -91,8 +95,10 @@ class LogReader:
     async def more_lines(self, limit: int = SEARCH_PAGE) -> bool:
         """Puts the next lines into the memory, waiting for them when the files have some; whether there were any."""
         deadline = time.monotonic() + PATIENCE
+        end = self._model.end
         while (feed := self._feed) is not None and time.monotonic() < deadline:
-            if self.take(limit):
+            # Whoever paints may have taken them first.
+            if self.take(limit) or self._model.end > end:
                 return True
             if feed.caught_up:
                 break
@@ -133,30 +139,42 @@ class LogReader:
             # There is more than a page: rather read on from the first line than all of it backwards.
             self.open(Start(tail=None))
             self._older = Older.nothing()
-            await self.more_lines(self._model.room)
+            await self.more_lines()
             return True
 
     async def _load_older(self, count: int) -> bool:
-        if self.at_start:
+        if self.at_start or not (self._model.held or await self._first_lines()):
             return False
+        older = self._older
+        if older is None:
+            edge = Edge(self._model.forward(), self._names())
+            if edge.time is None:
+                edge.time = time.time_ns()
+            older = self._older = Older(self._sources, edge)
+        records = None
         try:
-            older = self._older
-            if older is None or not self._model.held:
-                edge = Edge(self._model.forward(), self._names())
-                if edge.time is None:
-                    edge.time = time.time_ns()
-                older = self._older = await in_thread(lambda: Older(self._sources, edge))
             records = await in_thread(lambda: older.page(count))
         except (DevctlError, OSError) as error:
             self._trouble(str(error))
-            return False
-        if older is not self._older:
+        finally:
+            if records is None and older is self._older:
+                # It failed, or nobody waits any more for the page that the thread still reads: to be found anew.
+                self._older = None
+        # It may have been opened elsewhere since.
+        if records is None or older is not self._older:
             return False
         if self._model.prepend(records):
             # The newest lines had to go: they are read again when somebody comes back to them.
             self.close()
         self._changed()
         return bool(records)
+
+    async def _first_lines(self) -> bool:
+        """Waits for what a feed that has just begun will give, which is not to be read twice; False: opened elsewhere meanwhile."""
+        feed = self._feed
+        if await self.more_lines():
+            self._changed()
+        return feed is self._feed
 
     def _names(self) -> list[str]:
         return [name for name, _ in self._sources()]

@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 from devctl.dashboard.logfeed import Start
 from devctl.dashboard.logpane import LogPane
 from devctl.logs.cri import encode, format_stamp
+from tests.dashboard.gate import Gate
 
 GUARD = 30.0
 BASE = 1_760_000_000 * 10**9
@@ -141,6 +142,30 @@ def test_home_shows_the_first_line_of_the_files(tmp_path: Path) -> None:
             assert reader.screen()[0] == "line 20"
             reader.pane.end()
             await reader.until(lambda: reader.screen()[-1:] == ["line 39999"])
+
+    play(scene)
+
+
+@pytest.mark.parametrize("begin", ["home", "scroll"])
+def test_end_overtakes_what_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: str) -> None:
+    """Home, or a page before the memory: when End is pressed meanwhile, the end is what is shown, and goes on being followed."""
+
+    async def scene() -> None:
+        write(tmp_path / "a.log", *numbered(0, 40_000), stamp=BASE)
+        gate = Gate(monkeypatch)
+        async with reading(tmp_path, capacity=5_000) as reader:
+            await reader.until(lambda: reader.screen()[-1:] == ["line 39999"])
+            if begin == "home":
+                reader.pane.home()
+            else:
+                reader.pane.view.scroll_lines(-4_950)
+            await gate.until_entered()
+            reader.pane.end()
+            gate.opened.set()
+            await reader.until(lambda: not any(worker.group.startswith("log-") for worker in reader.pilot.app.workers))
+            reader.write("newest")
+            await reader.until(lambda: reader.screen()[-2:] == ["line 39999", "newest"])
+            assert reader.pane.view.follow
 
     play(scene)
 

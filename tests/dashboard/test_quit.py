@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
+from devctl.dashboard import teardown
 from devctl.dashboard.dialogs import ChoiceDialog
 from devctl.dashboard.teardown import TeardownScreen
 from tests.cli.driver import Project
-from tests.dashboard.stage import opened, play
+from tests.dashboard.stage import GUARD, opened, play
 
 STUBBORN = """
 services:
@@ -16,8 +19,9 @@ services:
 """
 
 
-def test_ctrl_c_stops_a_stack_that_is_ours(stack: Project) -> None:
-    """Live, with a receipt; the exit status is that of an interrupted command."""
+def test_ctrl_c_stops_a_stack_that_is_ours(stack: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live, with a receipt that stays until a key is pressed, or a moment; the exit status is that of an interrupted command."""
+    monkeypatch.setattr(teardown, "LINGER", GUARD)
 
     async def scene() -> None:
         async with opened(stack, detach=lambda: None) as board:

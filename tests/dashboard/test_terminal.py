@@ -66,7 +66,7 @@ def test_a_day_with_the_reference_stack(project: Project, terminal: Open) -> Non
     screen.type("devctl up --auto-ports; echo left with $?")
     screen.press("Enter")
     screen.sees("assistant", "router", "waiting", "for router")
-    screen.sees("assistant ready", "Router ready")
+    screen.sees("assistant ready", "backend is ok")
     screen.press("j", "1")
     screen.sees("backend is ready")
     before = {service["name"]: service["pid"] for service in project.json("status")["services"]}

