@@ -23,7 +23,7 @@ def slow(*arguments, **options):
     return process
 
 subprocess.Popen = slow
-script = "trap 'exit 9' INT; echo begun > \"$0\"; while :; do sleep 0.1; done"
+script = "trap 'exit 9' INT; echo begun > $0; for _ in $(seq 100); do sleep 0.1; done"
 sys.exit(run_job(["sh", "-c", script, pipe], os.environ, "/"))
 """
 
