@@ -59,8 +59,9 @@ bench: $(VENV)/.installed-dev  ## measure, beside peers where they are installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.installed-dev  ## write the generated pages of docs/ again
+docs: $(VENV)/.installed-dev  ## write the generated pages of docs/ again, and docker-compose.yml
 	@$(BIN)/python -m devctl.manifest.reference > docs/manifest.md
+	@$(BIN)/devctl --profile full --profile grafana export docker-compose -o docker-compose.yml
 
 clean:  ## remove what the tools leave behind, but not .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "config": Command("manifest", "print it as resolved, secrets masked"),
         "graph": Command("manifest", "print who depends on whom"),
         "schema": Command("manifest", "print the JSON Schema for editors"),
+        "export": Command("export", "print it as another tool's file: docker-compose"),
     },
     "House": {
         "reap": Command("stacks", "kill what crashed runs left behind"),
@@ -57,7 +58,7 @@ ALIASES = {"ps": "status", "ui": "dashboard"}
 
 HIDDEN = {"__complete": Command("completion", "")}
 
-LATER = frozenset({"attach", "init", "import", "export"})
+LATER = frozenset({"attach", "init", "import"})
 """Commands of the contract that this version does not have."""
 
 

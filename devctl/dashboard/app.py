@@ -43,6 +43,9 @@ SHORT = 24  # lines; below, the detail pane would leave nothing to the log
 WIDTHS = (24, 46, 120)  # cells of the services pane: least, at first, most
 INTERRUPTED = 130
 SETTLE = 0.2  # seconds after a resize until everything is painted once more
+# Seconds between two times that everything is painted. What the terminal shows can differ from what was painted: another program has
+# written to it, or, once in a hundred starts on a busy machine, a pane went in the midst of a paint. It takes some 10 ms.
+AFRESH = 5
 TWICE = 2.0  # seconds in which a second Ctrl-C is the second one
 
 Pane = Literal["services", "log", "detail"]
@@ -86,6 +89,7 @@ class Dashboard(App[int]):
         self._interrupted_at = float("-inf")
         self._link_state: LinkState = "connecting"
         self._link_words = ""
+        self._ticks = 0
         self._lost_at = 0.0
         self._left = False
         self._window = Size(80, 24)
@@ -172,12 +176,15 @@ class Dashboard(App[int]):
         self._draw_banner()
 
     def _repaint(self) -> None:
-        """Paints everything: somebody else has had the terminal (Ctrl-Z, an editor)."""
+        """Paints everything: somebody else may have had the terminal (Ctrl-Z, an editor)."""
         for screen in self.screen_stack[-1:]:  # none is left when the timer after a resize meets the application's end
             for widget in screen.walk_children():
                 widget.refresh()
 
     def _tick(self) -> None:
+        self._ticks += 1
+        if self._ticks % AFRESH == 0:
+            self._repaint()
         self._draw_banner()
         if self.is_web and os.getppid() != self._started_by:
             self.exit(1)  # the web server was killed: nobody can see this any more

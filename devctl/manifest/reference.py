@@ -74,6 +74,25 @@ A service without `profiles` is always part of the stack. One with profiles is p
 A required dependency on a service that is not part of the stack is an error; with `required: false` it is left out.
 In values, `${DEVCTL_PROFILES}` is the active ones, `--profile` included: `${DEVCTL_PROFILES:+…}` is empty without any.
 
+## Labels for containers
+
+devctl runs commands and no containers. Where a service can be had as a container too, its labels say how, and
+`devctl export docker-compose` writes that down.
+
+| label | example | meaning |
+|---|---|---|
+| `container.image` | `redis:8-alpine` | with it, the service is exported |
+| `container.command` | `redis-server --appendonly yes` | its command, split as a shell does; else the image's |
+| `container.port` | `6379` | the port inside, published on 127.0.0.1 at the service's fixed `port`, else at the same number |
+| `container.ports` | `monitoring:8222, admin:9000` | the same for named `ports` |
+| `container.volumes` | `data:/data, ./conf:/etc/x:ro` | named volumes, and paths beside the manifest |
+| `container.environment` | `MODE=fast, "HOSTS=a,b", TOKEN` | its variables; one without a value has that of whoever calls Compose |
+| `container.health` | `redis-cli PING` | its check, a command for the container's shell; times are those of `healthcheck` |
+| `container.network` | `host` | `host`, `bridge` or `none`; else one that all containers share |
+
+A reference to a port in them becomes the number on this machine. Nothing else goes into the export but conditions between
+exported services, restart policy and stop settings: no environment of the service, and no value that is masked by `config`.
+
 ## Several files
 
 `services.override.yaml` beside the manifest is laid over it; `-f a.yaml -f b.yaml` merges left to right. Maps merge by key,

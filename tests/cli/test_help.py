@@ -13,7 +13,7 @@ from tests.cli.driver import DEVCTL, Project
 CONTRACT = [
     "up", "down", "start", "stop", "restart", "run", "exec", "status", "logs", "why",
     "wait", "events", "timeline", "ls", "check", "config", "graph", "schema", "reap", "clean",
-    "doctor", "dashboard",
+    "doctor", "dashboard", "export",
 ]  # fmt: skip
 
 
