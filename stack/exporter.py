@@ -90,7 +90,12 @@ class Exporter:
         process = await asyncio.create_subprocess_exec(
             self._command, "ls", "--json", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
         )
-        output, _ = await process.communicate()
+        try:
+            output, _ = await process.communicate()
+        finally:
+            # One that hangs is not waited for, and must not stay: the next question starts another.
+            if process.returncode is None:
+                process.kill()
         stacks: list[dict[str, Any]] = json.loads(output)
         for socket in [(stack.get("supervisor") or {}).get("socket") for stack in stacks]:
             if not socket:

@@ -12,12 +12,13 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
-from stack.backend import chat, direct, sse
+from stack.backend import chat, sse
 from stack.backend.auth import settings as auth_settings
 from stack.backend.auth.guard import Principal, require, require_metrics
 from stack.backend.auth.service import Auth
 from stack.backend.cache.answers import AnswerCache
 from stack.backend.database.database import Database
+from stack.backend.direct import Direct
 from stack.backend.events import EventBus
 from stack.backend.llm.build import build_chain
 from stack.backend.llm.config import read_settings
@@ -71,6 +72,7 @@ class Backend:
         self.database = Database(os.environ.get("DATABASE_URL", "").strip() or None, directory)
         self.auth = Auth(self.database, auth_settings.from_environment(), directory, stack_key())
         self.auth.on_revoked(self.hub.revoked)
+        self.auth.on_revoked(self.bus.revoked)
         redis = RedisLink(os.environ.get("REDIS_URL", "").strip() or None)
         self.cache = AnswerCache(redis)
         self.orchestrator = Orchestrator(build_chain(read_settings(), directory / "budget.json"), self.cache)
@@ -78,7 +80,9 @@ class Backend:
         self.queue.listen(self._tell_of_task)
         self.tools = Tools(servers_of_environment(), self._ask_for_confirmation)
         self.assistant = chat.Assistant(RouterClient(router_url, self._client), self.bus)
-        sources = {"assistant": self.assistant.stream, "direct": direct.source(self.orchestrator)}
+        self.direct = Direct(self.orchestrator)
+        sources = {"assistant": self.assistant.stream, "direct": self.direct.stream}
+        self.face = Face(self.orchestrator, self.assistant)
         self.socket = Socket(self.hub, self.auth, Answering(sources, self.tools.decide), _origins())
         self.monitor = Monitor(self._router, self.orchestrator.models, self.bus)
         # In the order of their start: what a part uses comes before it.
@@ -108,6 +112,7 @@ class Backend:
 
     async def _farewell(self) -> None:
         self.bus.close()
+        self.face.end()
         await self.hub.farewell()
 
     async def _answer_task(self, task: Task) -> dict[str, object]:
@@ -183,13 +188,13 @@ def build(stop: Stop) -> FastAPI:
         return backend.hub.stats()
 
     for routes in (
-        chat.router(backend.assistant, backend.hub),
+        chat.router(backend.assistant, backend.hub, backend.direct),
         llm_routes.router(backend.orchestrator, backend.cache),
         queue_routes.router(backend.queue),
         tool_routes.router(backend.tools),
         auth_routes.router(backend.auth),
         sse.router(backend.bus),
-        Face(backend.orchestrator, backend.assistant).routes(),
+        backend.face.routes(),
         backend.socket.routes(),
     ):
         app.include_router(routes)

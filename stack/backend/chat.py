@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from stack.backend.auth.guard import Principal, require
+from stack.backend.direct import Direct
 from stack.backend.events import EventBus
 from stack.backend.router_client import RouterClient
 from stack.backend.ws.hub import Hub, key_of
@@ -105,7 +106,7 @@ class Assistant:
         self._bus.publish("ai", {"agent": agent, "intent": intent, "total_ms": total})
 
 
-def router(assistant: Assistant, hub: Hub) -> APIRouter:
+def router(assistant: Assistant, hub: Hub, direct: Direct) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/api/assistant", tags=["assistant"])
 
@@ -125,7 +126,8 @@ def router(assistant: Assistant, hub: Hub) -> APIRouter:
         """Forget what was said in a conversation."""
         key = key_of(principal.account_id, session_id)
         hub.forget(key)
-        if not await assistant.forget(key):
+        known = direct.forget(key)
+        if not await assistant.forget(key) and not known:
             raise ApiError(404, "unknown_session", "There is no such conversation, or it ran out.")
         return Response(status_code=204)
 

@@ -38,26 +38,30 @@ class Event:
 
 
 class Listener:
-    """Where one listener's events wait. None at the end: it was too slow, or the service stops."""
+    """Where one listener's events wait. None at the end: it was too slow, its sign-in has ended, or the service stops.
 
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_WAITING)
+    Args:
+        sign_in: whose stream it is; None for another service's.
+    """
+
+    def __init__(self, sign_in: str | None = None) -> None:
+        # One place more than events may wait: the end must fit without pushing out an event that nobody would send again.
+        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_WAITING + 1)
+        self.sign_in = sign_in
         self.ended = False
 
     def put(self, event: Event) -> None:
         """Adds an event, or ends the listener when too many wait."""
         if not self.ended:
-            try:
+            if self._queue.qsize() < _WAITING:
                 self._queue.put_nowait(event)
-            except asyncio.QueueFull:
+            else:
                 self.end()
 
     def end(self) -> None:
-        """No further events; what waits is still handed out as far as there is room for the end itself."""
+        """No further events; what waits is still handed out."""
         if not self.ended:
             self.ended = True
-            if self._queue.full():
-                self._queue.get_nowait()
             self._queue.put_nowait(None)
 
     async def next(self, timeout: float) -> Event | None:
@@ -110,14 +114,20 @@ class EventBus:
         return self._latest.get(kind)
 
     @contextmanager
-    def listen(self, after: str | None = None) -> Iterator[tuple[Listener, tuple[Event, ...] | None]]:
+    def listen(self, after: str | None = None, sign_in: str | None = None) -> Iterator[tuple[Listener, tuple[Event, ...] | None]]:
         """A listener for the block's length, and the events since id `after`: None when they cannot be told any more."""
-        listener = Listener()
+        listener = Listener(sign_in)
         self._listeners.add(listener)
         try:
             yield listener, self._since(after)
         finally:
             self._listeners.discard(listener)
+
+    def revoked(self, sign_in: str) -> None:
+        """A sign-in has ended: so do its listeners."""
+        for listener in tuple(self._listeners):
+            if listener.sign_in == sign_in:
+                listener.end()
 
     def close(self) -> None:
         """Ends all listeners."""

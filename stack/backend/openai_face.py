@@ -5,6 +5,7 @@ Models: `default` is the chain of the task `chat`, `assistant` the router with i
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -100,14 +101,14 @@ class CompletionRequest(_Part):
 
     model: str = Field(default=DEFAULT, min_length=1, max_length=200)
     messages: list[MessageBody] = Field(min_length=1, max_length=_MOST_MESSAGES)
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     tools: list[dict[str, Any]] | None = Field(default=None, max_length=_MOST_TOOLS)
     tool_choice: str | dict[str, Any] | None = None
-    n: Literal[1] = 1
+    n: Literal[1] | None = 1
     # Ours.
     task: str = Field(default="chat", description="What the answer is for; decides the chain of models and how long it is kept")
     use_cache: bool = Field(default=False, description="Whether an answer given before will do")
@@ -147,6 +148,9 @@ class Face:
         self._orchestrator = orchestrator
         self._assistant = assistant
         self._began = int(time.time())
+        # The waits for next pieces, to be ended when the service ends.
+        self._waits: set[asyncio.Timeout] = set()
+        self._ending = False
 
     def routes(self) -> APIRouter:
         """Both routes."""
@@ -154,6 +158,12 @@ class Face:
         routes.get("/models", summary="The models that can be asked")(self.models)
         routes.post("/chat/completions", summary="Continue a conversation", response_model=None)(self.complete)
         return routes
+
+    def end(self) -> None:
+        """The service ends: so do the answers under way, each with an error that says so."""
+        self._ending = True
+        for wait in self._waits:
+            wait.reschedule(asyncio.get_running_loop().time())
 
     async def models(self, _: Known) -> dict[str, Any]:
         """`default`, `assistant`, and the providers' own, in OpenAI's form."""
@@ -167,12 +177,12 @@ class Face:
         pieces = self._from_router(body, principal) if body.model == ASSISTANT else self._from_models(body)
         if not body.stream:
             async with aclosing(pieces):
-                async for piece in pieces:
+                while (piece := await self._next(pieces)) is not None:
                     answer.take(piece)
             return JSONResponse(answer.whole())
         # The first piece decides about the status: until then an error can still be an honest HTTP answer.
         try:
-            first = await anext(pieces)
+            first = await self._next(pieces) or {}
         except BaseException:
             await pieces.aclose()
             raise
@@ -189,7 +199,7 @@ class Face:
                 answer.take(first)
                 if first.get("text"):
                     yield _data(answer.chunk({"content": first["text"]}))
-                async for piece in pieces:
+                while (piece := await self._next(pieces)) is not None:
                     answer.take(piece)
                     if piece.get("text"):
                         yield _data(answer.chunk({"content": piece["text"]}))
@@ -201,6 +211,19 @@ class Face:
                 yield b"data: [DONE]\n\n"
             except ApiError as error:
                 yield _data({"error": {"code": error.code, "message": str(error.detail), "type": "server_error"}})
+
+    async def _next(self, pieces: AsyncGenerator[Mapping[str, Any], None]) -> Mapping[str, Any] | None:
+        try:
+            async with asyncio.timeout(0 if self._ending else None) as wait:
+                self._waits.add(wait)
+                try:
+                    return await anext(pieces, None)
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError as error:
+            if not self._ending:
+                raise
+            raise ApiError(503, "stopping", "The service is stopping; ask again in a moment.", {"Retry-After": "2"}) from error
 
     async def _from_models(self, body: CompletionRequest) -> AsyncGenerator[Mapping[str, Any], None]:
         async with aclosing(self._orchestrator.stream(body.ask())) as stream:

@@ -26,7 +26,17 @@ STREAM_TIMEOUT = 90.0
 # Characters of one line of a streamed answer. The last one repeats the whole reply.
 _LINE = 256 * 1024
 
-_STARTING = ApiError(503, "router_starting", "The router is still starting; try again in a moment.", {"Retry-After": "1"})
+# What the router refuses with, by status: the code and the message.
+_REFUSALS = {
+    429: ("busy", "Too many messages of this conversation wait for their turn."),
+    503: ("router_starting", "The router is still starting; try again in a moment."),
+    504: ("agent_timeout", "The agent took too long and was given up."),
+}
+
+# The same said in the midst of a stream, by code.
+_STATUSES = {"busy": 429, "stopping": 503, "agent_timeout": 504}
+_AGAIN = {"Retry-After": "1"}
+
 _FAILED = "The router failed to answer; its log says why."
 
 
@@ -46,11 +56,10 @@ class RouterClient:
         """The router's answer to a message.
 
         Raises:
-            ApiError: 503 when it is not there or still starts, 504 when it takes too long, 502 when its answer makes no sense.
+            ApiError: 503 when it is not there or still starts, 504 when it takes too long, 429 when too many messages of the
+                conversation wait already, 502 when its answer makes no sense.
         """
         response = await self._send("POST", "/route", content=question.model_dump_json())
-        if response.status_code == 503:
-            raise _STARTING
         try:
             return RouteAnswer.model_validate_json(response.raise_for_status().content)
         except (httpx.HTTPStatusError, ValidationError) as error:
@@ -68,14 +77,13 @@ class RouterClient:
             async with self._client.stream(
                 "POST", f"{self._url}/route/stream", content=question.model_dump_json(), headers=_headers(), timeout=timeout
             ) as response:
-                if response.status_code == 503:
-                    raise _STARTING
+                _check(response)
                 response.raise_for_status()
                 async for line in _lines(response):
                     piece = json.loads(line)
                     if piece["type"] == "error":
                         error = piece["error"]
-                        raise ApiError(502, str(error["code"]), str(error["message"]))
+                        raise _error(_STATUSES.get(error["code"], 502), str(error["code"]), str(error["message"]))
                     if piece["type"] == "end":
                         RouteAnswer.model_validate({key: value for key, value in piece.items() if key != "type"})
                         yield piece
@@ -108,9 +116,11 @@ class RouterClient:
 
     async def _send(self, method: str, path: str, *, content: str | None = None) -> httpx.Response:
         try:
-            return await self._client.request(method, self._url + path, content=content, headers=_headers())
+            response = await self._client.request(method, self._url + path, content=content, headers=_headers())
         except httpx.HTTPError as error:
             raise self._unreachable(error, TIMEOUT) from error
+        _check(response)
+        return response
 
     def _unreachable(self, error: httpx.HTTPError, seconds: float) -> ApiError:
         if isinstance(error, httpx.TimeoutException):
@@ -119,6 +129,17 @@ class RouterClient:
         log.error("The router cannot be reached", url=self._url, reason=str(error))
         message = "The router cannot be reached. `devctl status` shows whether it runs."
         return ApiError(503, "router_unreachable", message, {"Retry-After": "1"})
+
+
+def _check(response: httpx.Response) -> None:
+    """Raises ApiError for what the router refuses."""
+    if refusal := _REFUSALS.get(response.status_code):
+        raise _error(response.status_code, *refusal)
+
+
+def _error(status: int, code: str, message: str) -> ApiError:
+    # Made anew each time: an error that is raised again and again keeps every frame that it came through.
+    return ApiError(status, code, message, _AGAIN if status in (429, 503) else None)
 
 
 def _headers() -> dict[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from stack.backend.auth.guard import Principal, require
@@ -22,8 +24,13 @@ HEARTBEAT = 15.0
 MOST_LISTENERS = 500
 """Streams open at once. A page holds one."""
 
+CHECK = 10.0
+"""Seconds between two looks whether the reader's token still holds, as for WebSockets."""
+
 # Milliseconds after which a browser comes back.
 _RETRY = 1000
+
+_BYE = b"event: bye\ndata: {}\n\n"
 
 
 def encode(event: Event) -> bytes:
@@ -31,9 +38,17 @@ def encode(event: Event) -> bytes:
     return f"id: {event.id}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n".encode()
 
 
-async def stream(bus: EventBus, after: str | None, account_id: str) -> AsyncIterator[bytes]:
-    """An account's stream: first what a newcomer must know or what was missed, then what happens."""
-    with bus.listen(after) as (listener, missed):
+async def stream(
+    bus: EventBus, after: str | None, principal: Principal, check: Callable[[], Awaitable[object]]
+) -> AsyncIterator[bytes]:
+    """An account's stream: first what a newcomer must know or what was missed, then what happens.
+
+    Args:
+        check: raises ApiError (401) when the reader's token has ended.
+    """
+    account_id = principal.account_id
+    checked = time.monotonic()
+    with bus.listen(after, principal.session_id) as (listener, missed):
         yield f"retry: {_RETRY}\n\n".encode()
         if missed is None:
             # The id is of another run, or too old. What was missed is lost, and the page should know.
@@ -45,14 +60,22 @@ async def stream(bus: EventBus, after: str | None, account_id: str) -> AsyncIter
             if event.concerns(account_id):
                 yield encode(event)
         while True:
+            if time.monotonic() > checked + CHECK:
+                try:
+                    await check()
+                except ApiError as error:
+                    if error.status_code == 401:
+                        yield _BYE
+                        return
+                checked = time.monotonic()
             try:
                 next_one = await listener.next(HEARTBEAT)
             except TimeoutError:
                 yield b": alive\n\n"
                 continue
             if next_one is None:
-                # Too slow, or the service stops: the browser comes back with the id of the last event it has.
-                yield b"event: bye\ndata: {}\n\n"
+                # Too slow, signed out, or the service stops: the browser comes back with the id of the last event it has.
+                yield _BYE
                 return
             if next_one.concerns(account_id):
                 yield encode(next_one)
@@ -64,6 +87,7 @@ def router(bus: EventBus) -> APIRouter:
 
     @routes.get("/events", summary="What happens, as server-sent events")
     async def events(
+        request: Request,
         principal: Annotated[Principal, Depends(require)],
         last_event_id: Annotated[str | None, Header(max_length=64)] = None,
     ) -> Any:
@@ -71,6 +95,13 @@ def router(bus: EventBus) -> APIRouter:
         if bus.listeners >= MOST_LISTENERS:
             raise ApiError(503, "too_many_listeners", f"{MOST_LISTENERS} streams are open already.", {"Retry-After": "5"})
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(stream(bus, last_event_id, principal.account_id), media_type="text/event-stream", headers=headers)
+
+        async def check() -> None:
+            # Another service's token lasts for a request; it is not asked for again.
+            if not principal.internal:
+                await require(request)
+
+        pieces = stream(bus, last_event_id, principal, check)
+        return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
 
     return routes

@@ -15,6 +15,7 @@ import secrets
 import time
 from pathlib import Path
 
+from stack.common.settings import SettingError
 from stack.common.state_dir import state_dir
 
 SCHEME = "Internal"
@@ -63,8 +64,15 @@ class InternalKey:
 
 @functools.cache
 def stack_key() -> InternalKey:
-    """The key in the state directory, read once. Raises what InternalKey raises."""
-    return InternalKey(state_dir() / "internal.key")
+    """The key in the state directory, read once.
+
+    Raises:
+        SettingError: it can neither be read nor made.
+    """
+    try:
+        return InternalKey(state_dir() / "internal.key")
+    except (OSError, ValueError) as error:
+        raise SettingError(f"STACK_STATE: the services' common key cannot be read there: {error}") from error
 
 
 def headers(name: str) -> dict[str, str]:
@@ -94,7 +102,10 @@ def _read_or_make(path: Path) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError:
+        key = b""
     if len(key) != _KEY_BYTES:
         raise ValueError(f"{path} holds no key; delete it, and the next start makes one")
     return key

@@ -42,10 +42,19 @@ class _Formatter(logging.Formatter):
             fields["request_id"] = current
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        # A message may quote what a client sent: a newline in it must not start a line that looks like a record.
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        message = _printable(record.getMessage())
         tail = f" {json.dumps(fields, default=str)}" if fields else ""
         return f"[{moment}] [{record.levelname}] {message}{tail}"
+
+
+def _printable(text: str) -> str:
+    """The text with escapes for what is no printable character.
+
+    A message may quote what a client sent: a newline in it must not start a line that looks like a record, nor steer a terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 class Log:

@@ -22,6 +22,10 @@ TIMEOUT = 1.0
 # Bytes of a health answer that are read; ours have a few hundred.
 _MAX_ANSWER = 64 * 1024
 
+# Connections at once: as many as WebSockets may be open, whose answers hold one each. With httpx's own 100 the next look at the
+# service's health would wait behind them and find it unreachable. Kept for later as many as httpx would.
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=20)
+
 
 @dataclass(frozen=True, slots=True)
 class PeerState:
@@ -108,4 +112,4 @@ def client(timeout: float) -> httpx.AsyncClient:
 
     It takes no proxy from the environment: the services are on this machine or near it.
     """
-    return httpx.AsyncClient(trust_env=False, timeout=timeout)
+    return httpx.AsyncClient(trust_env=False, timeout=timeout, limits=_LIMITS)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, hardened: patience with slow clients ends, and refusals have the common shape."""
+"""HTTP/1.1 and WebSockets as uvicorn speaks them, hardened: patience ends, and refusals have the common shape."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from stack.common.log import Log
 from stack.common.settings import number
@@ -17,6 +18,9 @@ log = Log("stack.protocol")
 
 PATIENCE = 20.0
 """Seconds that a client has to send a request, head and body. REQUEST_TIMEOUT sets it."""
+
+# Bytes that may wait for a WebSocket's client which goes on sending pings. A conversation's longest message has a quarter of it.
+_UNREAD_PONGS = 1024 * 1024
 
 # The client owes a part of its request: the head, or the body.
 _OWING = (h11.IDLE, h11.SEND_BODY)
@@ -114,3 +118,16 @@ class Protocol(H11Protocol):
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket.
+
+    uvicorn keeps the answers to a client's pings however many the client leaves unread: it could fill the memory with them.
+    """
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > _UNREAD_PONGS:
+            log.warning("A client sends pings and takes no answers", address=self.client[0] if self.client else "unknown")
+            self.transport.abort()

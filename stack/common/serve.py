@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from stack.common import log as logs
-from stack.common.protocol import Protocol, patience
+from stack.common.protocol import Protocol, WebSocketProtocol, patience
 from stack.common.settings import SettingError, integer
 from stack.common.web import RequestContext
 
@@ -118,7 +118,7 @@ def run(name: str, default_port: int, build: Callable[[Stop], ASGIApp], bodies: 
         RequestContext(app, bodies),
         loop="asyncio",
         http=protocol,
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=_WS_MESSAGE,
         ws_ping_interval=_WS_PING,
         ws_ping_timeout=_WS_PING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -71,6 +72,13 @@ class RequestContext:
             await app(scope, _bounded(receive, most), send_marked)
         except ClientDisconnect:
             log.debug(f"The client left {scope['method']} {scope['path']} unfinished")
+        except asyncio.CancelledError:
+            # The service ends, and the request has had its time.
+            log.warning(f"{scope['method']} {scope['path']} was given up")
+            if not status:
+                message = "The service is stopping; ask again in a moment."
+                goodbye = answer(503, "stopping", message, {"Retry-After": "2", "Connection": "close"})
+                await goodbye(scope, receive, send_marked)
         except Exception as error:
             # Starlette raises it again when it has answered 500, for servers to log. This is where that happens.
             log.error(f"{scope['method']} {scope['path']} failed", exc_info=error)

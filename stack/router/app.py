@@ -22,13 +22,13 @@ from stack.common.background import in_thread, running
 from stack.common.contract import SESSION_ID, RouteRequest, first_problem
 from stack.common.errors import HANDLERS, ApiError
 from stack.common.health import Health
-from stack.common.internal import InternalKey, stack_key
+from stack.common.internal import stack_key
 from stack.common.lifecycle import Components
 from stack.common.log import Log
 from stack.common.metrics import exposition, record_components
 from stack.common.redis_link import RedisLink
 from stack.common.serve import Stop, at_stop
-from stack.common.settings import SettingError, base_url, number
+from stack.common.settings import base_url, number
 from stack.router.access import Access
 from stack.router.agents import Agent
 from stack.router.agents.chat import ChatAgent
@@ -70,7 +70,7 @@ class Router:
         self._docs = Path(os.environ.get("DOCS_DIR") or _PROJECT)
         self._backend_url = base_url("BACKEND_URL", "http://127.0.0.1:3002")
         self._health = Health("router")
-        self._key = _key()
+        self._key = stack_key()
         self._access = Access(self._key)
         self._redis = RedisLink(os.environ.get("REDIS_URL", "").strip())
         self._sessions = SwitchingSessionStore(self._redis, RedisSessionStore(self._redis), MemorySessionStore())
@@ -188,13 +188,6 @@ class Router:
 def build(stop: Stop) -> Starlette:
     """The router as an application; see `Router`."""
     return Router(stop).app()
-
-
-def _key() -> InternalKey:
-    try:
-        return stack_key()
-    except (OSError, ValueError) as error:
-        raise SettingError(f"STACK_STATE: the services' common key cannot be read there: {error}") from error
 
 
 def _turns(session: Session) -> list[dict[str, str]]:

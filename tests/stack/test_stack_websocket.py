@@ -145,7 +145,7 @@ def test_strangers_are_refused(scene: Scene, first: Any) -> None:
     with wire(scene.backend, "stranger", token="") as talk:
         talk.connection.send(json.dumps(first))
         code, _ = closing(talk)
-        assert code in (4401, 1013)
+        assert code in (4401, 1008)
         assert not talk.messages
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -32,18 +32,20 @@ class Answering:
         decide: tells the tools what a person has decided.
     """
 
-    def __init__(self, sources: dict[str, Source], decide: Decide) -> None:
+    def __init__(self, sources: Mapping[str, Source], decide: Decide) -> None:
         self._sources = sources
         self._decide = decide
         self._deciding: set[asyncio.Task[None]] = set()
 
-    def begin(self, conversation: Conversation, message_id: str, text: str) -> None:
-        """Begins to answer. Raises ApiError (409) while another answer is under way."""
+    def begin(self, conversation: Conversation, message_id: str, text: str, mode: str | None = None) -> None:
+        """Begins to answer, in another mode when one is given. Raises ApiError (409) while another answer is under way."""
         if conversation.busy:
             raise ApiError(409, "answering", "The last message is still being answered; wait for it, or cancel it.")
+        conversation.mode = mode or conversation.mode
         conversation.message_count += 1
         conversation.publish("typing", message_id=message_id, active=True)
-        conversation.answering = asyncio.create_task(self._answer(conversation, message_id, text))
+        task = conversation.answering = asyncio.create_task(self._answer(conversation, message_id, text))
+        task.add_done_callback(lambda ended: self._over(conversation, message_id, ended))
 
     def cancel(self, conversation: Conversation) -> None:
         """Stops the answer under way, if there is one."""
@@ -61,6 +63,10 @@ class Answering:
             outcome = await self._decide(call_id, allow, conversation.key)
         except ApiError as error:
             conversation.publish("error", error={"code": error.code, "message": str(error.detail)}, call_id=call_id)
+        except Exception as error:
+            log.error("A confirmed call failed", exc_info=error)
+            failure = {"code": "internal_error", "message": "The backend failed to make the call; its log says why."}
+            conversation.publish("error", error=failure, call_id=call_id)
         else:
             conversation.publish(
                 "system", kind="confirmed", call_id=call_id, allowed=outcome.allowed, ok=outcome.ok, text=outcome.text
@@ -75,14 +81,15 @@ class Answering:
             self._failed(conversation, message_id, error.code, str(error.detail))
         except TimeoutError:
             self._failed(conversation, message_id, "too_long", f"The answer took over {LONGEST:g} s and was stopped.")
-        except asyncio.CancelledError:
-            self._failed(conversation, message_id, "cancelled", "The answer was stopped.")
-            raise
         except Exception as error:
             log.error("An answer failed", exc_info=error)
             self._failed(conversation, message_id, "internal_error", "The backend failed to answer; its log says why.")
-        finally:
-            conversation.idle()
+
+    def _over(self, conversation: Conversation, message_id: str, task: asyncio.Task[None]) -> None:
+        # Not said within the task: one that is cancelled at once never runs.
+        if task.cancelled():
+            self._failed(conversation, message_id, "cancelled", "The answer was stopped.")
+        conversation.idle()
 
     async def _tell(self, conversation: Conversation, message_id: str, text: str) -> None:
         source = self._sources[conversation.mode]

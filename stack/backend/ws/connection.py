@@ -16,6 +16,10 @@ SLOW = 1013
 """The close code for a client that is too slow: try again later. It gets what it missed when it resumes."""
 
 
+# Bytes of a close's reason: a control frame has 125, two of them for the code.
+_LONGEST_REASON = 123
+
+
 class Connection:
     """Sends messages in order; never makes the sender wait.
 
@@ -52,7 +56,8 @@ class Connection:
     def end(self, code: int, reason: str) -> None:
         """Closes the connection; what waits is still sent if the client takes it in time. The first call counts."""
         if not self.ended.is_set():
-            self.code, self.reason = code, reason
+            # Cut to what a close frame holds (RFC 6455, section 5.5), in whole characters.
+            self.code, self.reason = code, reason.encode("utf-8", "replace")[:_LONGEST_REASON].decode("utf-8", "ignore")
             self.ended.set()
 
     async def flush(self) -> None:

@@ -109,6 +109,13 @@ class Conversation:
             if number > after or after > self._last_id:
                 connection.send(text)
 
+    def forget(self) -> None:
+        """Forgets what was said, for those who come back. Who is connected stays."""
+        self._kept.clear()
+        self._size = 0
+        self._lost = self._last_id
+        self.message_count = 0
+
     def _forget_pieces(self) -> None:
         """The pieces of earlier answers go when the next one begins: the message at an answer's end has the whole of it."""
         self._kept = deque(kept for kept in self._kept if kept[1] != "stream_chunk")
@@ -120,4 +127,6 @@ class Conversation:
 
     def _text(self, number: int | None, what: str, fields: dict[str, Any]) -> str:
         identity = {} if number is None else {"id": number}
-        return json.dumps({"type": what, **identity, "session_id": self.session_id, **fields}, ensure_ascii=False)
+        text = json.dumps({"type": what, **identity, "session_id": self.session_id, **fields}, ensure_ascii=False)
+        # Half a character, as JSON escapes can write it, cannot be sent, and the connection would end there each time.
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()

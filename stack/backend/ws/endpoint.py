@@ -26,7 +26,7 @@ from stack.backend.ws.messages import (
     parse,
 )
 from stack.common.contract import SESSION_ID
-from stack.common.errors import ApiError
+from stack.common.errors import ApiError, answer
 from stack.common.log import Log
 from stack.common.metrics import WS_ERRORS, WS_MESSAGES
 
@@ -43,6 +43,9 @@ _LAST_WORDS = 1.0
 
 NO_SUCH, BROKEN_RULES, TRY_LATER, FAILED = 4404, 1008, 1013, 1011
 """Close codes (the small ones are RFC 6455's): no name of a conversation; the client breaks the rules; no room; a bug."""
+
+# By the status that HTTP would have; all others may be tried again.
+_CODES = {401: SIGN_IN_AGAIN, 422: BROKEN_RULES}
 
 # Messages that make no sense until the connection is ended.
 _PATIENCE = 20
@@ -78,7 +81,8 @@ class Socket:
         """One connection."""
         if not self._welcome(websocket):
             WS_ERRORS.labels("refused").inc()
-            await websocket.close()  # before it is accepted: 403
+            log.warning("A page from elsewhere wanted a WebSocket", origin=websocket.headers["origin"][:200])
+            await websocket.send_denial_response(answer(403, "other_origin", "Pages from elsewhere may not connect."))
             return
         await websocket.accept()
         connection = Connection(websocket)
@@ -112,7 +116,10 @@ class Socket:
         origin = websocket.headers.get("origin")
         if origin is None or origin in self._origins:
             return True
-        return urlsplit(origin).netloc == websocket.headers.get("host")
+        try:
+            return urlsplit(origin).netloc == websocket.headers.get("host")
+        except ValueError:
+            return False
 
     async def _talk(self, websocket: WebSocket, connection: Connection, session_id: str) -> None:
         try:
@@ -132,7 +139,8 @@ class Socket:
             connection.end(1000, "")
         except ApiError as error:
             WS_ERRORS.labels("refused").inc()
-            connection.end(SIGN_IN_AGAIN if error.status_code == 401 else TRY_LATER, str(error.detail)[:100])
+            log.info("A WebSocket was refused", code=error.code)
+            connection.end(_CODES.get(error.status_code, TRY_LATER), str(error.detail))
         except Exception as error:
             WS_ERRORS.labels("failed").inc()
             log.error("A WebSocket failed", exc_info=error)
@@ -168,7 +176,7 @@ class Socket:
             try:
                 message = parse(text)
                 if isinstance(message, AuthMessage):
-                    token = await self._renewed(message.token, principal)
+                    token = await self._renewed(connection, message.token, principal)
                 else:
                     await self._auth.principal_of(token)
                     self._handle(message, connection, conversation)
@@ -180,13 +188,15 @@ class Socket:
                     patience -= 1
                     WS_ERRORS.labels("protocol").inc()
                 if not patience:
+                    log.info("A WebSocket was ended: too many messages that make no sense")
                     connection.end(BROKEN_RULES, "too many messages that make no sense")
                     return
 
-    async def _renewed(self, token: str, principal: Principal) -> str:
+    async def _renewed(self, connection: Connection, token: str, principal: Principal) -> str:
         again = await self._auth.principal_of(token)
         if again.account_id != principal.account_id:
             raise ApiError(401, "other_account", "the token is another account's")
+        self._hub.renewed(connection, again)
         return token
 
     def _handle(self, message: Any, connection: Connection, conversation: Conversation) -> None:
@@ -196,9 +206,7 @@ class Socket:
             case ResumeMessage():
                 conversation.replay(connection, message.after)
             case ChatMessage():
-                if message.mode is not None:
-                    conversation.mode = message.mode
-                self._answering.begin(conversation, uuid.uuid4().hex, message.text)
+                self._answering.begin(conversation, uuid.uuid4().hex, message.text, message.mode)
             case CancelMessage():
                 self._answering.cancel(conversation)
             case ConfirmMessage():

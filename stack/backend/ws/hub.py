@@ -133,6 +133,11 @@ class Hub:
             if principal.session_id == sign_in:
                 connection.end(SIGN_IN_AGAIN, "the sign-in has ended")
 
+    def renewed(self, connection: Connection, principal: Principal) -> None:
+        """A client has signed in anew, perhaps by another of the account's sign-ins: that one decides from now on."""
+        if connection in self._connected:
+            self._connected[connection] = principal
+
     def conversation(self, principal: Principal, session_id: str) -> Conversation:
         """An account's conversation, new or known."""
         key = key_of(principal.account_id, session_id)
@@ -148,10 +153,14 @@ class Hub:
         return self._conversations.get(key)
 
     def forget(self, key: str) -> None:
-        """Forgets a conversation that was deleted; its clients stay connected to nothing."""
-        conversation = self._conversations.pop(key, None)
-        if conversation is not None and conversation.answering is not None:
-            conversation.answering.cancel()
+        """Forgets what was said in a conversation, and stops its answer; its clients stay connected to it, all to the same."""
+        conversation = self._conversations.get(key)
+        if conversation is not None:
+            if conversation.answering is not None:
+                conversation.answering.cancel()
+            conversation.forget()
+            if not conversation.connections:
+                del self._conversations[key]
 
     def _make_room(self) -> None:
         """Forgets the conversation that is idle for longest, if one is."""
