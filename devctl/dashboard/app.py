@@ -43,8 +43,8 @@ SHORT = 24  # lines; below, the detail pane would leave nothing to the log
 WIDTHS = (24, 46, 120)  # cells of the services pane: least, at first, most
 INTERRUPTED = 130
 SETTLE = 0.2  # seconds after a resize until everything is painted once more
-# Seconds between two times that everything is painted. What the terminal shows can differ from what was painted: another program has
-# written to it, or, once in a hundred starts on a busy machine, a pane went in the midst of a paint. It takes some 10 ms.
+# Seconds between two times that everything is painted. What the terminal shows can differ from what was painted: another program
+# has written to it or, once in a hundred starts on a busy machine, a pane went in the midst of a paint. It takes some 10 ms.
 AFRESH = 5
 TWICE = 2.0  # seconds in which a second Ctrl-C is the second one
 
