@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # What the tests run for real: a browser for the page, tmux for the terminal, a compiler for the clock that jumps, the servers of the
 # reference stack's profile `full` and PostgreSQL. Installed by `make test` where that is possible.
 SYSTEM_PACKAGES := chromium chromium-driver fonts-dejavu-core gcc libc6-dev tmux redis-server nats-server prometheus postgresql
-WORKERS ?= 4
+# On two cores a fourth worker only makes further stacks to share.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install up down test thorough check audit verify format bench docs clean system-packages

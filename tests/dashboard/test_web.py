@@ -117,7 +117,9 @@ def test_a_service_is_stopped_from_the_browser(project: Project, server: tuple[A
 
 
 @needs_browser
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.thorough), pytest.param(signal.SIGKILL, id="SIGKILL")]
+)
 def test_the_server_takes_its_dashboards_along(
     project: Project, server: tuple[Any, str], browser: Any, number: signal.Signals
 ) -> None:

@@ -21,8 +21,8 @@ from tests.guarantee.harness import AS_IS, NO_CGROUP, OTHER_USER, Devctl
 
 REPEAT = int(os.environ.get("DEVCTL_GUARANTEE_REPEAT", "3"))
 OBEDIENT = Adversary("obedient")  # keeps a foreground `up` alive when the adversary's first process leaves by itself
-# Stopped in order; by the guard; by nobody until somebody comes.
-DISTINCT = frozenset({"down", "kill_supervisor", "kill_all_then_down"})
+# Stopped in order; by nobody until somebody comes.
+DISTINCT = frozenset({"down", "kill_all_then_down"})
 HARDEST = OTHER_USER if os.getuid() == 0 else NO_CGROUP
 
 
@@ -38,7 +38,7 @@ def play(devctl: Devctl, ending: Ending, adversaries: list[Adversary]) -> None:
 
 
 def some(ending: Ending) -> Any:
-    """The ending, for `make thorough` only unless it is one of the three that differ most."""
+    """The ending, for `make thorough` only unless it is one of the two that differ most."""
     return pytest.param(ending, id=ending.name, marks=() if ending.name in DISTINCT else pytest.mark.thorough)
 
 
@@ -66,6 +66,7 @@ def test_company(make_devctl: MakeDevctl, ending: Ending, repetition: int) -> No
     play(make_devctl(modes[repetition % len(modes)]), ending, company(ending))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ending", FURTHER, ids=lambda ending: ending.name)
 def test_further_endings(make_devctl: MakeDevctl, ending: Ending) -> None:
     """Other pairs, other orders, other signals: 0 survivors."""

@@ -102,7 +102,9 @@ def corrupt(devctl: Devctl, kind: str) -> None:
     path.write_bytes(path.read_bytes()[:-20] if new is None else new)
 
 
-@pytest.mark.parametrize("kind", CORRUPTIONS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.thorough if number % 3 else ()) for number, kind in enumerate(CORRUPTIONS)]
+)
 def test_corrupted_state_of_a_stopped_stack(used: Devctl, kind: str) -> None:
     """A state file that cannot be read is said or ignored, never a traceback; the stack works from here."""
     path = files(used) / "state.json"

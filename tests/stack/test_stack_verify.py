@@ -1,4 +1,4 @@
-"""The whole stack under devctl, proved from outside, with real servers. `make verify` proves it without as well, in CI too."""
+"""The whole stack under devctl, proved from outside, with real servers. `make verify` proves it without as well."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.stack.servers import program
 
@@ -25,6 +27,7 @@ def verify(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.thorough
 def test_everything_is_proved() -> None:
     """Start, sign-in, conversation, streams, cache, jobs, tools, kills and the end: every step holds."""
     for server in ("redis-server", "nats-server", "prometheus"):
