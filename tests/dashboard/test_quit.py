@@ -37,8 +37,9 @@ def test_ctrl_c_stops_a_stack_that_is_ours(stack: Project, monkeypatch: pytest.M
     play(scene)
 
 
-def test_ctrl_c_twice_kills(project: Project) -> None:
+def test_ctrl_c_twice_kills(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that ignores TERM is shown; the second Ctrl-C ends that."""
+    monkeypatch.setattr(teardown, "LINGER", GUARD)
 
     async def scene() -> None:
         async with opened(project, detach=lambda: None) as board:
