@@ -12,7 +12,7 @@ from benchmarks.screen import Screen
 
 SERVICES = 5
 RATE = 20_000  # lines a second of all together
-WARM, WATCH = 40.0, 60.0  # seconds; after the first, memory is full of lines and of what its allocator keeps
+WARM, WATCH = 20.0, 60.0  # seconds; after the first the memory that holds lines is full
 KEYS = 60
 HISTORY = 1_000_000
 SEARCHED = 100_000

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from textual.pilot import Pilot
+from textual.pilot import Pilot, WaitForScreenTimeout
 
 from devctl.control.client import Client
 from devctl.control.teardown import teardown
@@ -56,7 +57,9 @@ class Board:
         end = time.monotonic() + GUARD
         while not condition():
             assert time.monotonic() < end, "in vain; on the screen:\n" + self.text()
-            await self.pilot.pause(0.02)
+            # An application that ends in the meantime has no screen to wait for.
+            with contextlib.suppress(WaitForScreenTimeout):
+                await self.pilot.pause(0.02)
 
     async def sees(self, text: str) -> None:
         """Waits until `text` is on the screen."""
